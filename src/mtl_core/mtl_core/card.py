@@ -1,0 +1,174 @@
+"""The model card: everything a robot must know of a model, inside the ONNX file's own metadata.
+
+Training writes it, the run time reads it, and nothing of it is repeated in a parameter file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from mtl_core.errors import LabelMapError, ModelCardError
+from mtl_core.labels import LabelMap
+
+METADATA_KEY = "mtl_model_card"
+"""Key in ONNX `metadata_props` under which the card stands as JSON."""
+
+SCHEMA = 1
+"""Version of the card's layout; a card of another version is refused, never guessed at."""
+
+Role = Literal["student", "teacher"]
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What the network's `image` input expects: float32 NCHW RGB, (value / 255 - mean) / std.
+
+    Attributes:
+        height: Rows, a multiple of 32.
+        width: Columns, a multiple of 32.
+        mean: RGB mean, of values in 0..1.
+        std: RGB standard deviation, of values in 0..1.
+    """
+
+    height: int
+    width: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    def __post_init__(self) -> None:
+        """Refuse sizes and statistics that no network of ours has."""
+        if self.height <= 0 or self.width <= 0 or self.height % 32 or self.width % 32:
+            raise ModelCardError(
+                f"input sides must be positive multiples of 32, got {self.height}x{self.width}"
+            )
+        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+            raise ModelCardError(f"mean and std need 3 values, std > 0, got {self.mean} {self.std}")
+
+
+@dataclass(frozen=True)
+class DepthSpec:
+    """What the network's `depth` output means.
+
+    Attributes:
+        min_m: Least depth it can say, metres.
+        max_m: Largest depth it can say, metres.
+        canonical_fx: Focal length it was trained at, in pixels of its own input's width. For a
+            camera of another focal length multiply its depth by fx / canonical_fx.
+    """
+
+    min_m: float
+    max_m: float
+    canonical_fx: float
+
+    def __post_init__(self) -> None:
+        """Refuse an empty range."""
+        if not 0 < self.min_m < self.max_m or self.canonical_fx <= 0:
+            raise ModelCardError(f"need 0 < min_m < max_m and canonical_fx > 0, got {self}")
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """Identity, interface and provenance of one model.
+
+    Attributes:
+        name: File stem, such as `student-lite0-288x384`.
+        role: Student (RGB only) or teacher.
+        input: Its image input.
+        label_map: Classes of its segmentation output.
+        depth: Range and canonical focal length of its depth output.
+        data: What it was trained on.
+        licence: What its training data allow.
+        metrics: Measured figures, by name; the name says the data.
+        commit: Revision of this project that trained it.
+        schema: Version of this layout.
+
+    Raises:
+        ModelCardError: A field contradicts another or is not known.
+    """
+
+    name: str
+    role: Role
+    input: InputSpec
+    label_map: LabelMap
+    depth: DepthSpec
+    data: tuple[str, ...]
+    licence: str
+    metrics: Mapping[str, float]
+    commit: str
+    schema: int = SCHEMA
+
+    def __post_init__(self) -> None:
+        """Refuse another schema or role."""
+        if self.schema != SCHEMA:
+            raise ModelCardError(f"model card of schema {self.schema!r}, expected {SCHEMA}")
+        if self.role not in get_args(Role):
+            raise ModelCardError(f"role must be one of {get_args(Role)}, got {self.role!r}")
+
+    def to_json(self) -> str:
+        """The card as the text that `from_json` reads."""
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        fields["input"] = dataclasses.asdict(self.input)
+        fields["depth"] = dataclasses.asdict(self.depth)
+        fields["label_map"] = self.label_map.to_dict()
+        fields["metrics"] = dict(self.metrics)
+        return json.dumps(fields, indent=1, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelCard:
+        """Read a card.
+
+        Raises:
+            ModelCardError: Not JSON, another schema, or a field is missing, unknown or wrong.
+        """
+        fields = _parse(text)
+        # The schema decides what the other fields may be, so it is judged before them.
+        if fields.get("schema") != SCHEMA:
+            raise ModelCardError(
+                f"model card of schema {fields.get('schema')!r}, expected {SCHEMA}"
+            )
+        _check_keys("model card", fields, cls)
+        try:
+            return cls(
+                name=str(fields["name"]),
+                role=fields["role"],
+                input=_spec(InputSpec, fields["input"]),
+                label_map=LabelMap.from_dict(fields["label_map"]),
+                depth=_spec(DepthSpec, fields["depth"]),
+                data=tuple(fields["data"]),
+                licence=str(fields["licence"]),
+                metrics={str(k): float(v) for k, v in fields["metrics"].items()},
+                commit=str(fields["commit"]),
+                schema=fields["schema"],
+            )
+        except (TypeError, ValueError, AttributeError, LabelMapError) as err:
+            raise ModelCardError(f"model card with a wrong field: {err}") from err
+
+
+def _parse(text: str) -> dict[str, Any]:
+    try:
+        fields = json.loads(text)
+    except json.JSONDecodeError as err:
+        raise ModelCardError(f"model card is not JSON ({err}): {text:.80}") from err
+    if not isinstance(fields, dict):
+        raise ModelCardError(f"model card must be a JSON object, got {text:.80}")
+    return fields
+
+
+def _check_keys(what: str, fields: Mapping[str, Any], cls: type[Any]) -> None:
+    known = {f.name for f in dataclasses.fields(cls)}
+    if difference := sorted(known ^ set(fields)):
+        raise ModelCardError(
+            f"{what}: fields missing or unknown: {', '.join(difference)}; "
+            f"expected {', '.join(sorted(known))}"
+        )
+
+
+def _spec(cls: type[Any], fields: Any) -> Any:
+    if not isinstance(fields, dict):
+        raise ModelCardError(f"{cls.__name__} must be an object, got {fields!r:.80}")
+    _check_keys(cls.__name__, fields, cls)
+    return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})

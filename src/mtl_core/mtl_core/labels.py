@@ -1,0 +1,109 @@
+"""Label maps: which class id has which name and colour. One YAML file each, beside this module."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import yaml
+
+from mtl_core.errors import LabelMapError
+
+UNLABELLED = 255
+"""The id of a pixel without a class, in every uint8 mask of this project."""
+
+_FOLDER = Path(__file__).parent / "label_maps"
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """Names and RGB colours of the classes 0 .. len - 1.
+
+    Raises:
+        LabelMapError: Counts differ, a name repeats, or a colour is not three bytes.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    colours: tuple[tuple[int, int, int], ...]
+
+    def __post_init__(self) -> None:
+        """Refuse a map that contradicts itself."""
+        if len(self.classes) != len(self.colours):
+            raise LabelMapError(
+                f"{self.name}: {len(self.classes)} names but {len(self.colours)} colours"
+            )
+        if not 0 < len(self.classes) < UNLABELLED:
+            raise LabelMapError(f"{self.name}: 1 to 254 classes expected, got {len(self.classes)}")
+        if repeated := sorted({c for c in self.classes if self.classes.count(c) > 1}):
+            raise LabelMapError(f"{self.name}: class names repeat: {', '.join(repeated)}")
+        for colour in self.colours:
+            if len(colour) != 3 or not all(isinstance(v, int) and 0 <= v <= 255 for v in colour):
+                raise LabelMapError(f"{self.name}: a colour is three integers 0..255, got {colour}")
+
+    def __len__(self) -> int:
+        """Number of classes."""
+        return len(self.classes)
+
+    @staticmethod
+    def available() -> tuple[str, ...]:
+        """Names that `load` knows."""
+        return tuple(sorted(path.stem for path in _FOLDER.glob("*.yaml")))
+
+    @classmethod
+    def load(cls, name: str) -> LabelMap:
+        """Read one of the maps that ship with this package.
+
+        Raises:
+            LabelMapError: There is no map of that name.
+        """
+        if name not in cls.available():
+            raise LabelMapError(f"unknown label map {name!r}, known: {', '.join(cls.available())}")
+        text = (_FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
+        entries = yaml.safe_load(text)["classes"]
+        return cls(name, tuple(entries), tuple(tuple(c) for c in entries.values()))
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> LabelMap:
+        """Rebuild a map from `to_dict`.
+
+        Raises:
+            LabelMapError: A field is missing, unknown or of the wrong kind.
+        """
+        try:
+            return cls(
+                name=str(fields["name"]),
+                classes=tuple(str(c) for c in fields["classes"]),
+                colours=tuple(tuple(c) for c in fields["colours"]),
+            )
+        except (KeyError, TypeError) as err:
+            raise LabelMapError(f"not a label map ({err!r}): {fields!r:.200}") from err
+
+    def to_dict(self) -> dict[str, Any]:
+        """The map as plain JSON types."""
+        return {
+            "name": self.name,
+            "classes": list(self.classes),
+            "colours": [list(c) for c in self.colours],
+        }
+
+    def index(self, class_name: str) -> int:
+        """Id of a class.
+
+        Raises:
+            LabelMapError: The map has no such class.
+        """
+        if class_name not in self.classes:
+            raise LabelMapError(
+                f"{self.name} has no class {class_name!r}, it has: {', '.join(self.classes)}"
+            )
+        return self.classes.index(class_name)
+
+    def colourise(self, mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Paint a mask: (H, W) uint8 ids to (H, W, 3) uint8 RGB; ids without a class are black."""
+        table = np.zeros((256, 3), np.uint8)
+        table[: len(self)] = self.colours
+        return table[mask]

@@ -1,0 +1,77 @@
+"""Colour images without copies, and the pictures made of them."""
+
+import cv2
+import numpy as np
+import pytest
+
+from mtl_core.draw import colour_depth, contact_sheet, legend, overlay
+from mtl_core.errors import ImageError
+from mtl_core.images import ColourImage
+from mtl_core.labels import LabelMap
+
+NYU13 = LabelMap.load("nyu13")
+RGB = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "order", "message"),
+    [
+        (RGB[..., 0], "rgb", r"\(H, W, 3\) uint8 .* got \(6, 8\) uint8"),
+        (RGB, "mono", r"\(H, W\) uint8 .* got \(6, 8, 3\)"),
+        (RGB.astype(np.float32), "rgb", "float32"),
+        (RGB[:0], "bgr", r"at least one pixel .* got \(0, 8, 3\)"),
+        (RGB, "hsv", "one of rgb, bgr, mono, got 'hsv'"),
+    ],
+)
+def test_what_is_no_colour_image_is_refused(pixels, order, message):
+    with pytest.raises(ImageError, match=message):
+        ColourImage(pixels, order)
+
+
+def test_bgr_is_the_same_picture_from_every_order():
+    bgr = np.ascontiguousarray(RGB[..., ::-1])
+    np.testing.assert_array_equal(ColourImage(RGB, "rgb").bgr(), bgr)
+    np.testing.assert_array_equal(ColourImage(bgr, "bgr").bgr(), bgr)
+    grey = ColourImage(RGB[..., 0], "mono").bgr()
+    np.testing.assert_array_equal(grey, np.repeat(RGB[..., :1], 3, axis=2))
+
+
+def test_a_bgr_image_is_not_copied():
+    bgr = np.ascontiguousarray(RGB[..., ::-1])
+    assert ColourImage(bgr, "bgr").bgr() is bgr
+
+
+def test_an_overlay_blends_class_colours_and_leaves_the_unlabelled_alone():
+    bgr = np.full((2, 2, 3), 100, np.uint8)
+    mask = np.array([[0, 255], [255, 4]], np.uint8)
+    picture = overlay(bgr, mask, NYU13, alpha=0.5)
+    np.testing.assert_array_equal(picture[mask == 255], 100)
+    expected = (100 + np.array(NYU13.colours[4][::-1])) / 2
+    np.testing.assert_allclose(picture[1, 1], expected, atol=1)
+    np.testing.assert_array_equal(bgr, 100)
+
+
+def test_near_is_brighter_than_far_and_unknown_is_black():
+    picture = colour_depth(np.array([[0.5, 4.0, 7.9, np.nan, 0.0]], np.float32), max_m=8.0)
+    brightness = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)[0].astype(int)
+    assert brightness[0] > brightness[1] > brightness[2]
+    np.testing.assert_array_equal(picture[0, 3:], 0)
+
+
+def test_a_contact_sheet_holds_every_picture_unchanged():
+    pictures = [
+        [np.full((40, 60, 3), 10 * (3 * r + c), np.uint8) for c in range(3)] for r in range(2)
+    ]
+    sheet = contact_sheet(pictures, ["a", "b", "c"])
+    top = sheet.shape[0] - 80
+    assert sheet.shape[1] == 180
+    for r, row in enumerate(pictures):
+        for c, picture in enumerate(row):
+            place = sheet[top + 40 * r : top + 40 * r + 40, 60 * c : 60 * c + 60]
+            np.testing.assert_array_equal(place, picture)
+
+
+def test_a_legend_shows_every_colour():
+    picture = legend(NYU13, 640)
+    shown = {tuple(int(v) for v in c) for c in picture.reshape(-1, 3)}
+    assert {c[::-1] for c in NYU13.colours} <= shown

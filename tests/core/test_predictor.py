@@ -1,0 +1,182 @@
+"""The run time: what a model says arrives at the image's size, and foreign files are refused."""
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+import tiny_student
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import TensorProto, helper
+
+from mtl_core.card import METADATA_KEY, InputSpec
+from mtl_core.errors import GeometryError, MtlError
+from mtl_core.images import ColourImage
+from mtl_core.prediction import Prediction
+from mtl_core.predictor import FakePredictor, OnnxPredictor, Preprocessor
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    return tiny_student.write(tmp_path_factory.mktemp("model") / "tiny.onnx")
+
+
+@pytest.fixture(scope="module")
+def student(path):
+    return OnnxPredictor(path, threads=1)
+
+
+def plain(height, width, colour, order="rgb"):
+    pixels = np.empty((height, width, 3), np.uint8)
+    pixels[:] = colour if order == "rgb" else colour[::-1]
+    return ColourImage(pixels, order)
+
+
+sides = st.integers(4, 200)
+
+
+@given(sides, sides, st.integers(0, 12), st.integers(0, 255))
+def test_a_plain_image_of_any_size_gets_its_class_and_depth_everywhere(student, h, w, label, green):
+    image = plain(h, w, tiny_student.colour(label, green))
+    prediction = student.predict(image, fx=200.0)
+    np.testing.assert_array_equal(prediction.mask(), np.full((h, w), label))
+    # fx shrinks with the image, by the scale at which it fits the network's 64x96.
+    ratio = 200.0 * min(64 / h, 96 / w) / tiny_student.CANONICAL_FX
+    np.testing.assert_allclose(prediction.depth(), tiny_student.metres(green, ratio), rtol=1e-4)
+    assert prediction.confidence().min() >= 250
+
+
+@given(st.floats(30, 3000))
+def test_metric_depth_is_proportional_to_the_focal_length(student, fx):
+    image = plain(48, 72, (0, 100, 255))
+    one, other = student.predict(image, 100.0).depth(), student.predict(image, fx).depth()
+    np.testing.assert_allclose(other, one * np.float32(fx / 100.0), rtol=1e-5)
+
+
+def test_without_a_focal_length_the_canonical_one_is_assumed(student):
+    np.testing.assert_allclose(
+        student.predict(plain(128, 192, (0, 51, 255))).depth(), tiny_student.metres(51), rtol=1e-4
+    )
+
+
+def test_channel_order_does_not_change_the_answer(student):
+    rgb = np.random.default_rng(3).integers(0, 256, (64, 96, 3), np.uint8)
+    one = student.predict(ColourImage(rgb, "rgb"))
+    other = student.predict(ColourImage(np.ascontiguousarray(rgb[..., ::-1]), "bgr"))
+    np.testing.assert_array_equal(one.mask(), other.mask())
+    np.testing.assert_array_equal(one.depth(), other.depth())
+
+
+def test_a_mono_image_counts_as_grey(student):
+    grey = np.random.default_rng(4).integers(0, 256, (64, 96), np.uint8)
+    one = student.predict(ColourImage(grey, "mono"))
+    other = student.predict(ColourImage(np.repeat(grey[..., None], 3, axis=2), "rgb"))
+    np.testing.assert_array_equal(one.mask(), other.mask())
+
+
+def test_padded_rows_do_not_change_the_answer(student):
+    wide = np.random.default_rng(5).integers(0, 256, (64, 110, 3), np.uint8)
+    view = wide[:, :96]
+    one = student.predict(ColourImage(view, "rgb"))
+    other = student.predict(ColourImage(view.copy(), "rgb"))
+    np.testing.assert_array_equal(one.mask(), other.mask())
+
+
+def test_an_earlier_larger_image_leaves_no_trace_in_a_smaller_one(student):
+    tall = plain(200, 20, tiny_student.colour(3))
+    fresh = OnnxPredictor(student.path, threads=1).predict(tall).depth()
+    student.predict(plain(64, 96, tiny_student.colour(9, 255)))
+    np.testing.assert_array_equal(student.predict(tall).depth(), fresh)
+
+
+def test_uncertain_pixels_are_unlabelled_only_when_asked(student):
+    image = plain(64, 96, tiny_student.colour(2, blue=tiny_student.UNSURE))
+    prediction = student.predict(image)
+    assert prediction.confidence().max() == round(255 / 13)
+    assert (prediction.mask(0.5) == 255).all()
+    assert (prediction.mask() != 255).all()
+
+
+@given(st.integers(0, 2**32), st.integers(1, 60), st.integers(1, 60))
+def test_the_mask_is_the_argmax_of_the_resized_logits(seed, height, width):
+    """np.argmax over cv2-resized planes is the oracle for the running maximum."""
+    logits = np.random.default_rng(seed).normal(size=(5, 6, 8)).astype(np.float32)
+    mask = Prediction(logits, logits[0], height, width).mask()
+    resized = [cv2.resize(plane, (width, height)) for plane in logits]
+    np.testing.assert_array_equal(mask, np.argmax(resized, axis=0))
+
+
+def test_confidence_is_the_largest_softmax_probability():
+    logits = np.random.default_rng(0).normal(size=(5, 6, 8)).astype(np.float32)
+    expected = (np.exp(logits) / np.exp(logits).sum(axis=0)).max(axis=0) * 255
+    np.testing.assert_allclose(
+        Prediction(logits, logits[0], 6, 8).confidence(), expected, atol=0.51
+    )
+
+
+def test_preprocessing_is_the_formula_of_the_card():
+    spec = InputSpec(32, 64, (0.1, 0.2, 0.3), (0.5, 0.6, 0.7))
+    pixels = np.random.default_rng(1).integers(0, 256, (32, 64, 3), np.uint8)
+    preprocess = Preprocessor(spec)
+    preprocess(ColourImage(pixels, "rgb"))
+    expected = ((pixels / 255.0 - spec.mean) / spec.std).transpose(2, 0, 1)[None]
+    np.testing.assert_allclose(preprocess.tensor, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("fx", [0.0, -1.0, float("nan"), float("inf")])
+def test_an_impossible_focal_length_is_refused(student, fx):
+    with pytest.raises(GeometryError, match="must be positive and finite, got"):
+        student.predict(plain(8, 8, (0, 0, 0)), fx)
+
+
+def foreign(path, **metadata):
+    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
+    graph = helper.make_graph([helper.make_node("Neg", ["x"], ["y"])], "g", [value], [y])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    helper.set_model_props(model, metadata)
+    onnx.save(model, path)
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (lambda p: None, "no such model file"),
+        (lambda p: p.write_bytes(b""), "expected an ONNX model"),
+        (lambda p: p.write_bytes(b"\x89PNG\r\n" * 100), "expected an ONNX model"),
+        (lambda p: foreign(p, author="me"), r"no model card, .*got \['author'\]"),
+        (lambda p: foreign(p, **{METADATA_KEY: "{}"}), "schema None, expected 1"),
+        (lambda p: foreign(p, **{METADATA_KEY: tiny_student.card().to_json()}), "card says input"),
+    ],
+)
+def test_a_foreign_file_is_refused_with_what_was_expected(tmp_path, write, message):
+    path = tmp_path / "model.onnx"
+    write(path)
+    with pytest.raises(MtlError, match=message) as caught:
+        OnnxPredictor(path)
+    assert str(path) in str(caught.value)
+
+
+def test_outputs_that_are_not_the_cards_are_refused(tmp_path, path):
+    model = onnx.load(path)
+    model.graph.output[0].name = "logits"
+    model.graph.node[3].output[0] = "logits"
+    onnx.save(model, tmp_path / "m.onnx")
+    with pytest.raises(MtlError, match="card says outputs .*'segmentation'.* file has .*'logits'"):
+        OnnxPredictor(tmp_path / "m.onnx")
+
+
+def test_a_truncated_model_is_refused(tmp_path, path):
+    data = path.read_bytes()
+    (tmp_path / "cut.onnx").write_bytes(data[: len(data) // 2])
+    with pytest.raises(MtlError):
+        OnnxPredictor(tmp_path / "cut.onnx")
+
+
+def test_the_fake_reads_classes_and_depth_from_brightness():
+    fake = FakePredictor()
+    dark, bright = (fake.predict(plain(96, 128, (v, v, v))) for v in (0, 255))
+    assert (dark.mask() == 0).all()
+    assert (bright.mask() == 12).all()
+    np.testing.assert_allclose(dark.depth(), fake.card.depth.min_m)
+    np.testing.assert_allclose(bright.depth(), fake.card.depth.max_m)

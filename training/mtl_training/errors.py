@@ -1,0 +1,17 @@
+"""Errors of mtl_training: one root."""
+
+
+class TrainingError(Exception):
+    """Root of all errors that mtl_training raises on bad input."""
+
+
+class ConfigError(TrainingError):
+    """A configuration file has an unknown, missing or impossible setting."""
+
+
+class DatasetError(TrainingError):
+    """A data set is absent or damaged."""
+
+
+class ResumeError(TrainingError):
+    """A run folder belongs to another configuration."""

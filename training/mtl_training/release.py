@@ -1,0 +1,91 @@
+"""From a finished run to the file that ships: export, measure, write the card."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from mtl_core.card import ModelCard
+from mtl_core.labels import LabelMap
+from mtl_core.predictor import OnnxPredictor
+from mtl_training.config import StudentConfig
+from mtl_training.data.nyuv2 import NYUv2
+from mtl_training.engine import CHECKPOINT, RECORD
+from mtl_training.errors import ResumeError
+from mtl_training.evaluate import evaluate
+from mtl_training.export import Exported, export, write_card
+from mtl_training.model import LABEL_MAP, build_student, build_tasks, depth_spec, input_spec
+
+LICENCE = (
+    "Weights: research use only. They were trained on NYU Depth v2, whose images are offered for "
+    "research and come without a licence for other use. Encoder initialised from "
+    "EfficientNet-Lite0's ImageNet weights (Apache-2.0). The code is Apache-2.0."
+)
+
+
+def load_averaged(folder: Path) -> tuple[Exported, StudentConfig, str]:
+    """The averaged student of a finished run, its configuration and its commit.
+
+    Raises:
+        ResumeError: The folder holds no finished run.
+    """
+    record_path, checkpoint = folder / RECORD, folder / CHECKPOINT
+    if not record_path.is_file() or not checkpoint.is_file():
+        raise ResumeError(f"{folder}: expected {RECORD} and {CHECKPOINT} of a run, not both there")
+    record = json.loads(record_path.read_text(encoding="utf-8"))
+    config = StudentConfig(**record["config"])
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    if state["epoch"] != config.epochs:
+        raise ResumeError(f"{folder}: {state['epoch']} of {config.epochs} epochs done, train on")
+    tasks = build_tasks(config)
+    student = build_student(tasks)
+    prefix = "module."
+    averaged = {
+        k.removeprefix(prefix): v for k, v in state["averaged"].items() if k.startswith(prefix)
+    }
+    student.load_state_dict(averaged, strict=True)
+    return Exported(student.eval(), tasks), config, str(record["commit"])
+
+
+def release(folder: Path, out: Path, val_list: str) -> ModelCard:
+    """Export a finished run, measure the file on a NYUv2 list and write both into its card.
+
+    Raises:
+        ResumeError: The run is absent or unfinished.
+        DatasetError: The list is absent.
+    """
+    network, config, commit = load_averaged(folder)
+    data = NYUv2(val_list)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = out.with_name(f".{out.name}")
+    export(network, input_spec(config), temporary)
+    card = ModelCard(
+        name=out.stem,
+        role="student",
+        input=input_spec(config),
+        label_map=LabelMap.load(LABEL_MAP),
+        depth=depth_spec(config),
+        data=_data(config),
+        licence=LICENCE,
+        metrics={},
+        commit=commit,
+    )
+    write_card(temporary, card)
+    samples = (data.sample(i) for i in range(len(data)))
+    figures = evaluate(OnnxPredictor(temporary), samples, len(data))
+    stem = Path(val_list).stem
+    card = replace(card, metrics={f"nyuv2_{stem}_{k}": round(v, 4) for k, v in figures.items()})
+    write_card(temporary, card)
+    temporary.replace(out)
+    return card
+
+
+def _data(config: StudentConfig) -> tuple[str, ...]:
+    nyu = f"NYU Depth v2 {config.nyuv2_list}: labels (13 classes) and in-painted 8-bit depth"
+    rooms = f"synthetic rooms of this project, {config.room_frames} new frames each epoch"
+    return tuple(
+        text for text, used in ((nyu, config.nyuv2_list), (rooms, config.room_frames)) if used
+    )
