@@ -1,0 +1,22 @@
+from setuptools import find_packages, setup
+
+PACKAGE = "mtl_bags"
+
+setup(
+    name=PACKAGE,
+    version="0.1.0",
+    description="ROS recordings in and out, offline and without ROS",
+    maintainer="mtl_perception maintainers",
+    maintainer_email="maintainers@example.org",
+    license="Apache-2.0",
+    packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
+    package_data={PACKAGE: ["py.typed"]},
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
+        (f"share/{PACKAGE}", ["package.xml"]),
+    ],
+    python_requires=">=3.10",
+    install_requires=["mtl_core", "numpy", "rosbags", "rosbags-image", "tqdm"],
+    extras_require={"test": ["pytest"]},
+    zip_safe=False,
+)
