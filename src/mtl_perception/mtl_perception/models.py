@@ -1,0 +1,39 @@
+"""Which model file a name means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from mtl_perception.errors import PerceptionError
+from mtl_perception.resources import share_path
+
+RECORD = "models.yaml"
+
+
+def default_model() -> str:
+    """Return the file name of the model that is taken when none is named.
+
+    Raises:
+        PerceptionError: The record that ships with the package is missing or damaged.
+    """
+    record = share_path("models", RECORD)
+    content = yaml.safe_load(record.read_text(encoding="utf-8"))
+    name = content.get("default") if isinstance(content, dict) else None
+    if not isinstance(name, str):
+        raise PerceptionError(f"{record}: expected 'default: FILE.onnx', got {content!r:.80}")
+    return name
+
+
+def find_model(name: str = "") -> Path:
+    """Return the file that a model's name stands for; whether it exists is the reader's to check.
+
+    Args:
+        name: Empty for the default model, a bare file name for one that ships with the package
+            (unless the working directory has such a file), else a path; `~` is expanded.
+    """
+    path = Path(name).expanduser() if name else Path(default_model())
+    if path.is_file() or path.parent != Path():
+        return path
+    return share_path("models") / path

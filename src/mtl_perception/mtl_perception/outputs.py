@@ -1,0 +1,160 @@
+"""What the student node publishes: one table, each output computed only while it is subscribed."""
+
+from __future__ import annotations
+
+import array
+import copy
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+
+from mtl_core.draw import overlay
+from mtl_core.images import ColourImage
+from mtl_core.labels import UNLABELLED, LabelMap
+from mtl_core.prediction import Prediction
+from mtl_perception import topics
+from mtl_perception.depth import millimetres
+from mtl_perception.parameters import Settings
+
+
+@dataclass(frozen=True)
+class Answer:
+    """All that one frame's outputs are made of; what costs time is computed when first asked for.
+
+    Attributes:
+        header: The input's header, which every output carries unchanged.
+        image: The input.
+        camera_info: The camera at the input's size; None where it is not known.
+        label_map: Of the model.
+        settings: Of the node when the frame arrived.
+        predict: Runs the model on the input.
+    """
+
+    header: Header
+    image: ColourImage
+    camera_info: CameraInfo | None
+    label_map: LabelMap
+    settings: Settings
+    predict: Callable[[], Prediction]
+
+    @cached_property
+    def prediction(self) -> Prediction:
+        """What the model says."""
+        return self.predict()
+
+    @cached_property
+    def mask(self) -> npt.NDArray[np.uint8]:
+        """Class ids (H, W) uint8, 255 where the model is not sure enough."""
+        return self.prediction.mask(self.settings.min_confidence)
+
+    def mask_message(self) -> Image:
+        """Return the mask as mono8."""
+        return image_message(self.header, self.mask, "mono8")
+
+    def confidence_message(self) -> Image:
+        """Return the confidence as mono8; 0 where the mask is 255, as Nav2's layer needs it."""
+        confidence = self.prediction.confidence()
+        if self.settings.min_confidence > 0:
+            confidence = np.where(self.mask == UNLABELLED, np.uint8(0), confidence)
+        return image_message(self.header, confidence, "mono8")
+
+    def overlay_message(self) -> Image:
+        """Return the class colours blended over the input as bgr8."""
+        picture = overlay(self.image.bgr(), self.mask, self.label_map)
+        return image_message(self.header, picture, "bgr8")
+
+    def depth_message(self) -> Image:
+        """Return depth in the encoding that the settings name."""
+        encoding = self.settings.depth_encoding
+        return image_message(
+            self.header, DEPTH_ENCODINGS[encoding](self.prediction.depth()), encoding
+        )
+
+    def camera_info_message(self) -> CameraInfo | None:
+        """Return the input's camera_info with the frame's header: outputs have the input's size."""
+        if self.camera_info is None:
+            return None
+        message = copy.copy(self.camera_info)
+        message.header = self.header
+        return message
+
+
+DEPTH_ENCODINGS: dict[str, Callable[[npt.NDArray[np.float32]], npt.NDArray[Any]]] = {
+    "32FC1": lambda metres: metres,
+    "16UC1": millimetres,
+}
+
+OUTPUTS: dict[str, tuple[type, Callable[[Answer], Any]]] = {
+    topics.MASK: (Image, Answer.mask_message),
+    topics.DEPTH: (Image, Answer.depth_message),
+    topics.CONFIDENCE: (Image, Answer.confidence_message),
+    topics.SEGMENTATION_CAMERA_INFO: (CameraInfo, Answer.camera_info_message),
+    topics.DEPTH_CAMERA_INFO: (CameraInfo, Answer.camera_info_message),
+    topics.OVERLAY: (Image, Answer.overlay_message),
+}
+"""Topic to message type and how to make it, in the order in which they are published."""
+
+QUEUE = 5
+"""Messages that a reliable publisher keeps for a slow subscriber."""
+
+
+class Outputs:
+    """The publishers of `OUTPUTS` on a node: reliable, so that they serve both kinds of reader."""
+
+    def __init__(self, node: LifecycleNode) -> None:
+        """Create the publishers; they send nothing until the node is active."""
+        self._node = node
+        self._publishers: dict[str, LifecyclePublisher[Any]] = {
+            topic: node.create_lifecycle_publisher(kind, topic, QUEUE)
+            for topic, (kind, _) in OUTPUTS.items()
+        }
+
+    def destroy(self) -> None:
+        """Take the publishers off the node."""
+        while self._publishers:
+            self._node.destroy_lifecycle_publisher(self._publishers.popitem()[1])
+
+    def wanted(self) -> frozenset[str]:
+        """Return the topics that somebody subscribes now."""
+        return frozenset(
+            topic
+            for topic, publisher in self._publishers.items()
+            if publisher.get_subscription_count()
+        )
+
+    def publish(self, answer: Answer, wanted: frozenset[str]) -> None:
+        """Make and send the wanted outputs of one frame, each as soon as it is ready."""
+        for topic, (_, make) in OUTPUTS.items():
+            if topic in wanted and (message := make(answer)) is not None:
+                self._publishers[topic].publish(message)
+
+
+def image_message(header: Header, pixels: npt.NDArray[Any], encoding: str) -> Image:
+    """Return an array as a message with tightly packed rows.
+
+    Args:
+        header: Shared with the message, not copied.
+        pixels: (H, W) or (H, W, C) in the encoding's type.
+        encoding: One of `sensor_msgs/image_encodings`.
+    """
+    packed = np.ascontiguousarray(pixels)
+    height, width = packed.shape[:2]
+    data = array.array("B")  # the only type that rclpy takes without looking at each byte
+    data.frombytes(packed.data.cast("B"))
+    return Image(
+        header=header,
+        height=height,
+        width=width,
+        encoding=encoding,
+        is_bigendian=int(sys.byteorder == "big"),
+        step=packed.strides[0],
+        data=data,
+    )

@@ -1,0 +1,185 @@
+"""The student node's parameters: one table gives names, defaults, ranges and what they mean.
+
+`config/student.yaml` and the launch file repeat no default of their own; tests hold them to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rcl_interfaces.msg import (
+    FloatingPointRange,
+    IntegerRange,
+    ParameterDescriptor,
+    SetParametersResult,
+)
+from rclpy.lifecycle import LifecycleNode
+from rclpy.parameter import Parameter
+
+Value = bool | int | float | str
+Change = Literal["always", "while unconfigured", "at start"]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One parameter.
+
+    Attributes:
+        name: Its name in ROS.
+        default: Its value when nobody sets it; also its type.
+        description: What it does, with the unit.
+        change: When it may be set.
+        choices: The allowed strings; empty for any.
+        limits: The allowed least and largest number; None for any.
+    """
+
+    name: str
+    default: Value
+    description: str
+    change: Change = "always"
+    choices: tuple[str, ...] = ()
+    limits: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a default that the parameter itself would refuse."""
+        if self.choices and self.default not in self.choices:
+            raise ValueError(f"{self.name}: default {self.default!r} is not in {self.choices}")
+
+    def descriptor(self) -> ParameterDescriptor:
+        """Return the parameter as ROS tools show it, its range enforced by rclpy."""
+        return ParameterDescriptor(
+            name=self.name,
+            description=self.description,
+            additional_constraints=f"may be set {self.change}{_one_of(self.choices)}",
+            read_only=self.change == "at start",
+            **self._range(),
+        )
+
+    def _range(self) -> dict[str, list[FloatingPointRange] | list[IntegerRange]]:
+        if self.limits is None:
+            return {}
+        least, most = self.limits
+        if isinstance(self.default, int):
+            return {"integer_range": [IntegerRange(from_value=int(least), to_value=int(most))]}
+        return {
+            "floating_point_range": [
+                FloatingPointRange(from_value=float(least), to_value=float(most))
+            ]
+        }
+
+    def refusal(self, value: Value, state: str) -> str:
+        """Return why a value of the right type and range is refused; empty if it is not.
+
+        Args:
+            value: The new value.
+            state: The node's lifecycle state.
+        """
+        if self.choices and value not in self.choices:
+            return f"{self.name}: got {value!r}, expected one of {', '.join(self.choices)}"
+        if self.change == "while unconfigured" and state != "unconfigured":
+            return f"{self.name} can be set while the node is unconfigured, it is {state}"
+        return ""
+
+
+def _one_of(choices: tuple[str, ...]) -> str:
+    return f"; one of {', '.join(choices)}" if choices else ""
+
+
+TABLE = (
+    Spec(
+        "autostart",
+        True,
+        "Configure and activate at start; false leaves that to a lifecycle manager.",
+        "at start",
+    ),
+    Spec(
+        "model",
+        "",
+        "ONNX file of the student: a path, or the name of one that ships with the package; "
+        "empty: the package's default.",
+        "while unconfigured",
+    ),
+    Spec(
+        "threads",
+        0,
+        "Threads of one inference; 0: one for each core.",
+        "while unconfigured",
+        limits=(0, 256),
+    ),
+    Spec(
+        "image_transport",
+        "raw",
+        "Which input to subscribe: image (raw) or image/compressed (compressed).",
+        "while unconfigured",
+        choices=("raw", "compressed"),
+    ),
+    Spec(
+        "min_confidence",
+        0.0,
+        "A mask pixel is 255 where the confidence is below this share; 0: never.",
+        limits=(0.0, 1.0),
+    ),
+    Spec(
+        "depth_encoding",
+        "32FC1",
+        "Encoding of depth/image: 32FC1 is metres, 16UC1 millimetres with 0 = invalid.",
+        choices=("32FC1", "16UC1"),
+    ),
+    Spec(
+        "fallback_fx",
+        0.0,
+        "Focal length in pixels of the input image's width that scales depth while camera_info "
+        "gives none; 0: the one the model was trained at.",
+        limits=(0.0, 100_000.0),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The parameters that may change between two frames; see `TABLE`."""
+
+    min_confidence: float
+    depth_encoding: str
+    fallback_fx: float
+
+    @classmethod
+    def of(cls, node: LifecycleNode) -> Settings:
+        """Read the values as they are now."""
+        return cls(
+            min_confidence=float(value(node, "min_confidence")),
+            depth_encoding=str(value(node, "depth_encoding")),
+            fallback_fx=float(value(node, "fallback_fx")),
+        )
+
+
+def value(node: LifecycleNode, name: str) -> Any:
+    """Return the present value of a parameter."""
+    return node.get_parameter(name).value
+
+
+def declare(node: LifecycleNode) -> None:
+    """Declare the table's parameters on a node and judges every later change.
+
+    Raises:
+        rclpy.exceptions.InvalidParameterValueException: A start value is refused.
+        rclpy.exceptions.InvalidParameterTypeException: A start value is of another type.
+    """
+    specs = {spec.name: spec for spec in TABLE}
+
+    def judge(parameters: Iterable[Parameter[Any]]) -> SetParametersResult:
+        state = state_of(node)
+        known = ((specs[p.name], p.value) for p in parameters if p.name in specs)
+        reasons = [reason for spec, new in known if (reason := spec.refusal(new, state))]
+        return SetParametersResult(successful=not reasons, reason="; ".join(reasons))
+
+    node.add_on_set_parameters_callback(judge)
+    node.declare_parameters("", [(s.name, s.default, s.descriptor()) for s in TABLE])
+
+
+def state_of(node: LifecycleNode) -> str:
+    """Return the label of a node's lifecycle state, such as `active`."""
+    label: str = node._state_machine.current_state[1]  # rclpy has no public way to ask
+    return label

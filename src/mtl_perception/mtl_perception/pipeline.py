@@ -1,0 +1,149 @@
+"""From one camera's topics through the model to the output topics."""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any, TypeAlias
+
+from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
+
+from mtl_bags.messages import to_colour_image
+from mtl_core.errors import MtlError
+from mtl_core.images import ColourImage
+from mtl_core.predictor import OnnxPredictor
+from mtl_perception import parameters, topics
+from mtl_perception.camera import View, view
+from mtl_perception.conversion import converter
+from mtl_perception.health import Health
+from mtl_perception.latest import Worker
+from mtl_perception.models import find_model
+from mtl_perception.outputs import Answer, Outputs
+
+Frame: TypeAlias = Image | CompressedImage
+
+INPUTS: dict[str, tuple[type[Frame], str]] = {
+    "raw": (Image, topics.IMAGE),
+    "compressed": (CompressedImage, topics.compressed(topics.IMAGE)),
+}
+"""Message type and topic of each `image_transport`."""
+
+NEEDS_CAMERA = frozenset({topics.DEPTH, *topics.CAMERA_INFOS})
+"""Outputs that are wrong or missing without a camera_info."""
+
+QUIET_S = 5.0
+"""A complaint about frames is logged once in so many seconds."""
+
+
+class Pipeline:
+    """Subscriptions, model, worker thread and publishers of one camera.
+
+    The executor's thread only leaves the newest frame; the worker decodes, infers and publishes,
+    so that services and parameters are answered meanwhile.
+    """
+
+    def __init__(self, node: LifecycleNode, health: Health) -> None:
+        """Load the model and creates inputs and outputs; frames are ignored until `start`.
+
+        Args:
+            node: Whose parameters, publishers and logger are used.
+            health: Where frames are counted.
+
+        Raises:
+            MtlError: The model cannot be used.
+            PerceptionError: The package's own model cannot be found.
+        """
+        self._node, self._health = node, health
+        self.predictor = OnnxPredictor(
+            find_model(parameters.value(node, "model")), threads=parameters.value(node, "threads")
+        )
+        self._convert = converter()
+        self._camera_info: CameraInfo | None = None
+        self._worker: Worker[Frame] | None = None
+        self._outputs = Outputs(node)
+        self._inputs = self._subscribe()
+
+    @property
+    def image_topic(self) -> str:
+        """Full name of the topic that frames come from."""
+        return str(self._inputs[0].topic_name)
+
+    def start(self) -> None:
+        """Begin to answer frames."""
+        self._worker = Worker(self._answer, name="student")
+
+    def stop(self) -> None:
+        """Finish the frame at hand and joins the worker; does nothing if it is stopped."""
+        if self._worker is not None:
+            self._health.dropped += self._worker.stop()
+            self._worker = None
+
+    def destroy(self) -> None:
+        """Stop, and take inputs and outputs off the node."""
+        self.stop()
+        while self._inputs:
+            self._node.destroy_subscription(self._inputs.pop())
+        self._outputs.destroy()
+
+    def _subscribe(self) -> list[Any]:
+        kind, topic = INPUTS[parameters.value(self._node, "image_transport")]
+        qos = qos_profile_sensor_data
+        return [
+            self._node.create_subscription(kind, topic, self._on_frame, qos),
+            self._node.create_subscription(
+                CameraInfo, topics.CAMERA_INFO, self._on_camera_info, qos
+            ),
+        ]
+
+    def _on_frame(self, message: Frame) -> None:
+        if self._worker is not None:
+            self._health.received += 1
+            self._health.dropped += self._worker.offer(message)
+
+    def _on_camera_info(self, message: CameraInfo) -> None:
+        self._camera_info = message
+
+    def _answer(self, message: Frame) -> None:
+        wanted = self._outputs.wanted()
+        if not wanted:
+            self._health.unwatched += 1
+            return
+        try:
+            image = to_colour_image(message, self._convert)
+            self._outputs.publish(self._answer_to(message.header, image, wanted), wanted)
+        except MtlError as err:
+            self._reject(str(err))
+        except Exception as err:  # one bad frame must not end the thread that serves the next
+            self._reject(f"unexpected {type(err).__name__}: {err}")
+            self._node.get_logger().debug(traceback.format_exc())
+        else:
+            self._health.answered += 1
+
+    def _answer_to(self, header: Header, image: ColourImage, wanted: frozenset[str]) -> Answer:
+        settings = parameters.Settings.of(self._node)
+        camera = view(self._camera_info, image, settings.fallback_fx)
+        if camera.fault and wanted & NEEDS_CAMERA:
+            self._warn_of(camera)
+        return Answer(
+            header=header,
+            image=image,
+            camera_info=camera.info,
+            label_map=self.predictor.card.label_map,
+            settings=settings,
+            predict=lambda: self.predictor.predict(image, camera.fx),
+        )
+
+    def _warn_of(self, camera: View) -> None:
+        assumed = f"fallback_fx {camera.fx}" if camera.fx else "the model's own focal length"
+        self._node.get_logger().warning(
+            f"{self._inputs[1].topic_name}: {camera.fault}; depth is scaled by {assumed}",
+            throttle_duration_sec=QUIET_S,
+        )
+
+    def _reject(self, reason: str) -> None:
+        self._health.reject(reason)
+        self._node.get_logger().error(
+            f"{self.image_topic}: frame rejected: {reason}", throttle_duration_sec=QUIET_S
+        )

@@ -1,0 +1,27 @@
+"""Names of the topics that the package's nodes read and write, relative to the camera."""
+
+from __future__ import annotations
+
+IMAGE = "image"
+CAMERA_INFO = "camera_info"
+
+MASK = "segmentation/mask"
+CONFIDENCE = "segmentation/confidence"
+OVERLAY = "segmentation/overlay"
+SEGMENTATION_CAMERA_INFO = "segmentation/camera_info"
+DEPTH = "depth/image"
+DEPTH_CAMERA_INFO = "depth/camera_info"
+CAMERA_INFOS = (SEGMENTATION_CAMERA_INFO, DEPTH_CAMERA_INFO)
+
+DIAGNOSTICS = "/diagnostics"
+
+
+def compressed(image_topic: str) -> str:
+    """Return the topic on which image_transport puts the compressed twin of an image topic."""
+    return f"{image_topic}/compressed"
+
+
+def camera_info_beside(image_topic: str) -> str:
+    """Return the camera_info topic of an image topic: its last name replaced, as in REP 118."""
+    parent, slash, _ = image_topic.rpartition("/")
+    return f"{parent}{slash}{CAMERA_INFO}"

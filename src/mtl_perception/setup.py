@@ -1,0 +1,40 @@
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+PACKAGE = "mtl_perception"
+SHARED = ("launch", "config", "models")
+
+
+def files(folder: str) -> list[str]:
+    """List the files of a folder that go to `share/` under the same name."""
+    return sorted(str(path) for path in Path(folder).glob("*") if path.is_file())
+
+
+setup(
+    name=PACKAGE,
+    version="0.1.0",
+    description="RGB in, segmentation and metric depth out, as ROS 2 nodes",
+    maintainer="mtl_perception maintainers",
+    maintainer_email="maintainers@example.org",
+    license="Apache-2.0",
+    packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
+    package_data={PACKAGE: ["py.typed"]},
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
+        (f"share/{PACKAGE}", ["package.xml"]),
+        *((f"share/{PACKAGE}/{folder}", files(folder)) for folder in SHARED),
+    ],
+    python_requires=">=3.10",
+    # Not here: rclpy and the messages, which a sourced ROS 2 or `make setup` brings.
+    install_requires=["mtl_bags", "mtl_core", "numpy", "pyyaml", "tqdm"],
+    extras_require={"test": ["pytest"]},
+    entry_points={
+        "console_scripts": [
+            "student_node = mtl_perception.student_node:main",
+            "mtl-predict = mtl_perception.predict:main",
+            "mtl-demo = mtl_perception.demo:main",
+        ]
+    },
+    zip_safe=False,
+)

@@ -1,0 +1,48 @@
+"""Which file a model's name means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mtl_perception import models
+from mtl_perception.errors import PerceptionError
+from mtl_perception.models import default_model, find_model
+from mtl_perception.resources import share_path
+
+SHIPPED = share_path("models")
+
+
+def test_no_name_means_the_default_that_the_record_names() -> None:
+    assert find_model() == SHIPPED / default_model()
+    assert default_model() == "student-lite0-288x384.onnx"
+
+
+def test_a_bare_name_means_a_shipped_model_unless_the_working_directory_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert find_model("other.onnx") == SHIPPED / "other.onnx"
+    Path("other.onnx").touch()
+    assert find_model("other.onnx").absolute() == tmp_path / "other.onnx"
+
+
+def test_a_path_stays_a_path_and_home_is_expanded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert find_model("~/x.onnx") == tmp_path / "x.onnx"
+    assert find_model("folder/x.onnx") == Path("folder/x.onnx")
+    assert find_model("/x.onnx") == Path("/x.onnx")
+
+
+@pytest.mark.parametrize("text", ["", "- default", "other: x.onnx", "default: 3"])
+def test_a_damaged_record_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models/models.yaml").write_text(text, encoding="utf-8")
+    monkeypatch.setattr(models, "share_path", tmp_path.joinpath)
+    with pytest.raises(PerceptionError, match=r"models\.yaml: expected 'default: FILE\.onnx', got"):
+        default_model()
