@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+from onnx import TensorProto, helper, numpy_helper
+
 from mtl_core.card import METADATA_KEY, DepthSpec, InputSpec, ModelCard
 from mtl_core.labels import LabelMap
 from mtl_core.predictor import INPUT, OUTPUTS, STRIDE
-from onnx import TensorProto, helper, numpy_helper
 
 HEIGHT, WIDTH = 64, 96
 CANONICAL_FX = 100.0

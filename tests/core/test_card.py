@@ -4,10 +4,10 @@ import json
 from dataclasses import replace
 
 import pytest
-import tiny_student
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tiny_student
 from mtl_core.card import SCHEMA, DepthSpec, InputSpec, ModelCard
 from mtl_core.errors import ModelCardError
 

@@ -31,12 +31,12 @@ def test_nyu13_is_in_the_order_of_the_data_set():
 
 
 def test_an_unknown_map_names_the_known_ones():
-    with pytest.raises(LabelMapError, match="nyu14.*camvid11, cityscapes19"):
+    with pytest.raises(LabelMapError, match=r"nyu14.*camvid11, cityscapes19"):
         LabelMap.load("nyu14")
 
 
 def test_an_unknown_class_names_the_known_ones():
-    with pytest.raises(LabelMapError, match="'road'.*bed, books"):
+    with pytest.raises(LabelMapError, match=r"'road'.*bed, books"):
         LabelMap.load("nyu13").index("road")
 
 

@@ -9,18 +9,15 @@ import pytest
 import torch
 
 from mtl_core.card import METADATA_KEY, ModelCard
-from mtl_core.geometry import Intrinsics
-from mtl_core.images import ColourImage
-from mtl_core.predictor import OUTPUTS, OnnxPredictor, Preprocessor
-from mtl_core.rooms import Room
+from mtl_core.predictor import OUTPUTS, OnnxPredictor
 from mtl_training.cli import main
 from mtl_training.config import StudentConfig, config_fields, load_config
 from mtl_training.engine import CHECKPOINT, LOG, train
-from mtl_training.errors import ConfigError, ResumeError
+from mtl_training.errors import ConfigError, ExportError, ResumeError
 from mtl_training.export import Exported, export
 from mtl_training.model import build_student, build_tasks, input_spec
 from mtl_training.networks.efficientnet_lite import EfficientNetLite
-from mtl_training.release import load_averaged, release
+from mtl_training.release import golden_input, load_averaged, release
 
 CPU = torch.device("cpu")
 
@@ -57,19 +54,26 @@ def test_the_encoder_gives_strides_4_8_16_32_with_the_pretrained_weights():
 def test_torch_and_onnxruntime_agree_on_a_golden_image(config, tmp_path):
     """The contract between training and robot: same image, same outputs, within 1e-4."""
     net = network(config)
-    path = tmp_path / "student.onnx"
-    export(net, input_spec(config), path)
-    frame = Room.generate(3)
-    view = frame.render(frame.camera_path(1)[0], Intrinsics(96, 64, 80.0, 80.0, 47.5, 31.5))
-    preprocess = Preprocessor(input_spec(config))
-    preprocess(ColourImage(view.image, "rgb"))
-    session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    got = session.run(list(OUTPUTS), {"image": preprocess.tensor})
+    export(net, input_spec(config), tmp_path / "student.onnx")
+    session = ort.InferenceSession(tmp_path / "student.onnx", providers=["CPUExecutionProvider"])
+    tensor = golden_input(input_spec(config))
+    assert tensor.std() > 0.1
     with torch.no_grad():
-        expected = net(torch.from_numpy(preprocess.tensor))
+        expected = net(torch.from_numpy(tensor))
+    got = session.run(list(OUTPUTS), {"image": tensor})
     for name, ours, theirs in zip(OUTPUTS, got, expected, strict=True):
         np.testing.assert_allclose(ours, theirs.numpy(), atol=1e-4, rtol=1e-4, err_msg=name)
-    assert np.abs(got[0]).max() > 0.01
+        assert np.ptp(ours) > 1e-3
+
+
+def test_a_file_of_another_network_is_not_released(config, made_data, tmp_path, monkeypatch):
+    train(replace(config, epochs=1, room_frames=0), tmp_path / "run", CPU, workers=0)
+    monkeypatch.setattr(
+        "mtl_training.release.export", lambda net, *args: export(network(config, seed=5), *args)
+    )
+    with pytest.raises(ExportError, match=r"output segmentation differs from torch's by \d"):
+        release(tmp_path / "run", tmp_path / "m.onnx", "val.txt")
+    assert not (tmp_path / "m.onnx").exists()
 
 
 def test_the_file_takes_any_batch_and_names_no_path(config, tmp_path):

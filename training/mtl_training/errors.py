@@ -15,3 +15,7 @@ class DatasetError(TrainingError):
 
 class ResumeError(TrainingError):
     """A run folder belongs to another configuration."""
+
+
+class ExportError(TrainingError):
+    """An exported file does not compute what its network computes."""

@@ -6,15 +6,20 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
-from mtl_core.card import ModelCard
+from mtl_core.card import InputSpec, ModelCard
+from mtl_core.geometry import Intrinsics
+from mtl_core.images import ColourImage
 from mtl_core.labels import LabelMap
-from mtl_core.predictor import OnnxPredictor
+from mtl_core.predictor import OUTPUTS, OnnxPredictor, Preprocessor
+from mtl_core.rooms import Room
 from mtl_training.config import StudentConfig
 from mtl_training.data.nyuv2 import NYUv2
 from mtl_training.engine import CHECKPOINT, RECORD
-from mtl_training.errors import ResumeError
+from mtl_training.errors import ExportError, ResumeError
 from mtl_training.evaluate import evaluate
 from mtl_training.export import Exported, export, write_card
 from mtl_training.model import LABEL_MAP, build_student, build_tasks, depth_spec, input_spec
@@ -24,6 +29,12 @@ LICENCE = (
     "research and come without a licence for other use. Encoder initialised from "
     "EfficientNet-Lite0's ImageNet weights (Apache-2.0). The code is Apache-2.0."
 )
+
+
+TOLERANCE = 1e-4
+"""How far torch and ONNX Runtime may differ."""
+
+GOLDEN_SEED = 3
 
 
 def load_averaged(folder: Path) -> tuple[Exported, StudentConfig, str]:
@@ -56,6 +67,7 @@ def release(folder: Path, out: Path, val_list: str) -> ModelCard:
     Raises:
         ResumeError: The run is absent or unfinished.
         DatasetError: The list is absent.
+        ExportError: The file does not compute what the network computes.
     """
     network, config, commit = load_averaged(folder)
     data = NYUv2(val_list)
@@ -74,6 +86,7 @@ def release(folder: Path, out: Path, val_list: str) -> ModelCard:
         commit=commit,
     )
     write_card(temporary, card)
+    check_agreement(network, OnnxPredictor(temporary))
     samples = (data.sample(i) for i in range(len(data)))
     figures = evaluate(OnnxPredictor(temporary), samples, len(data))
     stem = Path(val_list).stem
@@ -81,6 +94,32 @@ def release(folder: Path, out: Path, val_list: str) -> ModelCard:
     write_card(temporary, card)
     temporary.replace(out)
     return card
+
+
+def check_agreement(network: Exported, predictor: OnnxPredictor) -> None:
+    """Hold ONNX Runtime to torch on a rendered room.
+
+    Raises:
+        ExportError: An output differs by more than `TOLERANCE`, absolute and relative.
+    """
+    tensor = golden_input(predictor.card.input)
+    with torch.no_grad():
+        expected = network(torch.from_numpy(tensor))
+    for name, ours, theirs in zip(OUTPUTS, predictor.run(tensor), expected, strict=True):
+        if not np.allclose(ours, theirs.numpy(), atol=TOLERANCE, rtol=TOLERANCE):
+            worst = float(np.abs(ours - theirs.numpy()).max())
+            raise ExportError(f"output {name} differs from torch's by {worst}, not {TOLERANCE}")
+
+
+def golden_input(spec: InputSpec) -> npt.NDArray[np.float32]:
+    """A rendered room as network input (1, 3, height, width) float32."""
+    focal, centre = 0.8 * spec.width, ((spec.width - 1) / 2, (spec.height - 1) / 2)
+    room = Room.generate(GOLDEN_SEED)
+    camera = Intrinsics(spec.width, spec.height, focal, focal, *centre)
+    frame = room.render(room.camera_path(1)[0], camera)
+    preprocess = Preprocessor(spec)
+    preprocess(ColourImage(frame.image, "rgb"))
+    return preprocess.tensor
 
 
 def _data(config: StudentConfig) -> tuple[str, ...]:

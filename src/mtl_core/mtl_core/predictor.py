@@ -26,6 +26,9 @@ OUTPUTS = ("segmentation", "depth", "depth_log_scale")
 
 STRIDE = 4
 
+PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
+"""What is used where it is installed, in this order; others build engines or call out."""
+
 
 class Predictor(Protocol):
     """Anything that turns a colour image into a `Prediction`."""
@@ -123,7 +126,8 @@ class OnnxPredictor:
     Args:
         path: An ONNX file that carries a model card.
         threads: Threads of one inference, 0 = as many as cores.
-        providers: Execution providers in order of preference; None = all that are installed.
+        providers: Execution providers in order of preference; None = those of `PROVIDERS` that
+            are installed.
 
     Raises:
         ModelError: The file is missing, not ONNX, or does not do what its card says.
@@ -135,7 +139,9 @@ class OnnxPredictor:
     ) -> None:
         """Load and check the model; the first inference still has to warm up."""
         self.path = Path(path)
-        self._session = _open(self.path, threads, providers or ort.get_available_providers())
+        installed = ort.get_available_providers()
+        wanted = providers or [name for name in PROVIDERS if name in installed]
+        self._session = _open(self.path, threads, wanted)
         self.card = _read_card(self.path, self._session)
         _check_interface(self.path, self._session, self.card)
         self._preprocess = Preprocessor(self.card.input)
