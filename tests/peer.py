@@ -78,9 +78,13 @@ class NodeProcess:
     def __exit__(
         self, kind: type[BaseException] | None, err: BaseException | None, tb: TracebackType | None
     ) -> None:
-        if self.process.poll() is None:
+        """End it cleanly: what is killed leaves its shared memory behind."""
+        try:
+            self.end()
+        except subprocess.TimeoutExpired:
             self.process.kill()
-        self.process.wait()
+            self.process.wait()
+            raise
 
     @property
     def log(self) -> str:

@@ -10,13 +10,15 @@ import numpy as np
 import torch
 
 from mtl_core.predictor import OUTPUTS
+from mtl_training.engine import load_finished
 from mtl_training.model import input_spec
-from mtl_training.release import golden_input, load_averaged
+from mtl_training.release import golden_input, load_network
 
 STEP = 6
 
 if __name__ == "__main__":
-    network, config, _ = load_averaged(Path(sys.argv[1]))
+    finished = load_finished(Path(sys.argv[1]))
+    network, config = load_network(finished), finished.config
     tensor = golden_input(input_spec(config))
     with torch.no_grad():
         outputs = network(torch.from_numpy(tensor))

@@ -197,6 +197,19 @@ def test_16uc1_is_the_same_depth_in_millimetres(peer: Peer) -> None:
     np.testing.assert_array_equal(frames.pixels(message), np.rint(depth * 1000).astype(np.uint16))
 
 
+def test_of_a_burst_the_newest_frame_is_answered_and_the_others_counted(peer: Peer) -> None:
+    _, before = peer.report()
+    peer.got.clear()
+    stamps = [peer.send(frames.image(frames.rgb(640, 480))) for _ in range(20)]
+    peer.wait(lambda: stamps[-1] in peer.got[topics.MASK], "answer to the newest")
+    _, after = peer.report()
+    answered = [stamp for stamp in stamps if stamp in peer.got[topics.MASK]]
+    assert list(peer.got[topics.MASK]) == answered  # in the order of arrival
+    rise = {key: int(after[key]) - int(before[key]) for key in ("received", "answered", "dropped")}
+    assert rise["answered"] == len(answered)
+    assert rise["received"] == rise["answered"] + rise["dropped"]
+
+
 def test_nothing_is_computed_while_nothing_is_subscribed(peer: Peer) -> None:
     peer.ignore(*TYPES)
     before = peer.report()[1]

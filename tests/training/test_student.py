@@ -12,12 +12,12 @@ from mtl_core.card import METADATA_KEY, ModelCard
 from mtl_core.predictor import OUTPUTS, OnnxPredictor
 from mtl_training.cli import main
 from mtl_training.config import StudentConfig, config_fields, load_config
-from mtl_training.engine import CHECKPOINT, LOG, train
+from mtl_training.engine import CHECKPOINT, LOG, RECORD, load_finished, train
 from mtl_training.errors import ConfigError, ExportError, ResumeError
 from mtl_training.export import Exported, export
 from mtl_training.model import build_student, build_tasks, input_spec
 from mtl_training.networks.efficientnet_lite import EfficientNetLite
-from mtl_training.release import golden_input, load_averaged, release
+from mtl_training.release import golden_input, load_network, release
 
 CPU = torch.device("cpu")
 
@@ -134,6 +134,22 @@ def test_another_configuration_does_not_overwrite_a_run(config, made_data, tmp_p
     assert (tmp_path / "run" / CHECKPOINT).read_bytes() == before
 
 
+def test_a_run_starts_from_the_averaged_weights_of_another(config, made_data, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    train(replace(config, epochs=1), first, CPU, workers=0)
+    begun = load_finished(first)
+    # So slow a rate that the weights stay where they began.
+    still = replace(config, epochs=1, backbone_lr=1e-12, lr=1e-12, weight_decay=0.0)
+    train(still, second, CPU, workers=0, start=first)
+    ended = load_finished(second)
+    for name, weight in begun.weights.items():
+        if "running" not in name and "num_batches" not in name:
+            torch.testing.assert_close(ended.weights[name], weight, atol=1e-6, rtol=1e-6)
+    assert json.loads((second / RECORD).read_text())["start"] == begun.record
+    with pytest.raises(ResumeError, match="other settings: start"):
+        train(still, second, CPU, workers=0)
+
+
 def test_release_writes_a_file_that_says_what_it_is(config, made_data, tmp_path):
     config = replace(config, epochs=1)
     train(config, tmp_path / "run", CPU, workers=0)
@@ -146,7 +162,7 @@ def test_release_writes_a_file_that_says_what_it_is(config, made_data, tmp_path)
     assert 0 <= card.metrics["nyuv2_val_miou"] <= 1
     assert "fit.txt" in card.data[0]
     assert [p.name for p in out.parent.iterdir()] == [out.name]
-    trained, _, _ = load_averaged(tmp_path / "run")
+    trained = load_network(load_finished(tmp_path / "run"))
     tensor = np.random.default_rng(0).normal(size=(1, 3, 64, 96)).astype(np.float32)
     with torch.no_grad():
         expected = trained(torch.from_numpy(tensor))

@@ -29,7 +29,7 @@ def _device(name: str) -> torch.device:
 def _student(args: argparse.Namespace) -> None:
     device = _device(args.device)
     print(f"training on {device}, {torch.get_num_threads()} threads, run folder {args.run}")
-    train(load_config(args.config), args.run, device, args.workers)
+    train(load_config(args.config), args.run, device, args.workers, args.start)
 
 
 def _export(args: argparse.Namespace) -> None:
@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     student = commands.add_parser("student", help="train a student; run again to go on")
     student.add_argument("config", type=Path, help="TOML file, see training/configs")
     student.add_argument("--run", type=Path, required=True, help="folder for checkpoint and log")
+    student.add_argument("--start", type=Path, help="finished run whose weights to begin with")
     student.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     student.add_argument("--workers", type=int, default=1, help="processes that prepare images")
     student.set_defaults(do=_student)

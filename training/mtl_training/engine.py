@@ -87,18 +87,33 @@ def new_run(config: StudentConfig, tasks: list[Task], steps: int, device: torch.
     return Run(student, averaged, optimizer, schedule)
 
 
-def train(config: StudentConfig, folder: Path, device: torch.device, workers: int) -> Run:
+def train(
+    config: StudentConfig,
+    folder: Path,
+    device: torch.device,
+    workers: int,
+    start: Path | None = None,
+) -> Run:
     """Train a student, or go on with the run of that folder.
 
-    Writes into the folder: `run.json` (configuration, commit), `log.jsonl` (mean losses of each
-    epoch) and `checkpoint.pt` (after each epoch).
+    Writes into the folder: `run.json` (configuration, commit, the run it started from), `log.jsonl`
+    (mean losses of each epoch) and `checkpoint.pt` (after each epoch).
+
+    Args:
+        config: What to train on, and how.
+        folder: The run's folder, made if need be.
+        device: Where to train.
+        workers: Processes that prepare images; 0 = this one.
+        start: A finished run whose averaged weights to begin with, in place of ImageNet's encoder.
 
     Raises:
-        ResumeError: The folder holds a run of another configuration.
+        ResumeError: The folder holds a run of another configuration or start, or `start` holds no
+            finished run.
         DatasetError: The data are absent.
     """
+    finished = load_finished(start) if start else None
     folder.mkdir(parents=True, exist_ok=True)
-    _claim(folder, config)
+    _claim(folder, {"config": config_fields(config), "start": finished and finished.record})
     tasks = build_tasks(config)
     samples = AugmentedSamples(
         sources(config), input_spec(config), config.canonical_fx, config.seed
@@ -106,6 +121,8 @@ def train(config: StudentConfig, folder: Path, device: torch.device, workers: in
     order = EpochOrder(len(samples), config.seed)
     loader = batches(samples, order, config.batch_size, workers)
     run = new_run(config, tasks, config.epochs * len(loader), device)
+    if finished:
+        run.student.load_state_dict(finished.weights)
     checkpoint = folder / CHECKPOINT
     if checkpoint.exists():
         run.restore(torch.load(checkpoint, map_location=device, weights_only=True))
@@ -120,17 +137,50 @@ def train(config: StudentConfig, folder: Path, device: torch.device, workers: in
     return run
 
 
-def _claim(folder: Path, config: StudentConfig) -> None:
+@dataclass(frozen=True)
+class Finished:
+    """A finished run: its record (configuration, commit, start) and its averaged weights."""
+
+    record: dict[str, Any]
+    weights: dict[str, Tensor]
+
+    @property
+    def config(self) -> StudentConfig:
+        """The configuration it was trained with."""
+        return StudentConfig(**self.record["config"])
+
+
+def load_finished(folder: Path) -> Finished:
+    """Read a finished run.
+
+    Raises:
+        ResumeError: The folder holds no run, or one with epochs to go.
+    """
+    path, checkpoint = folder / RECORD, folder / CHECKPOINT
+    if not path.is_file() or not checkpoint.is_file():
+        raise ResumeError(f"{folder}: expected {RECORD} and {CHECKPOINT} of a run, not both there")
+    record = json.loads(path.read_text(encoding="utf-8"))
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    epochs = record["config"]["epochs"]
+    if state["epoch"] != epochs:
+        raise ResumeError(f"{folder}: {state['epoch']} of {epochs} epochs done, train on")
+    prefix = "module."  # under which AveragedModel keeps the network; beside it, a counter
+    weights = {
+        k.removeprefix(prefix): v for k, v in state["averaged"].items() if k.startswith(prefix)
+    }
+    return Finished(record, weights)
+
+
+def _claim(folder: Path, plan: dict[str, Any]) -> None:
     """Record what runs in this folder, or refuse it if something else does."""
-    record = folder / RECORD
-    if record.exists():
-        earlier = json.loads(record.read_text(encoding="utf-8"))["config"]
-        if earlier != config_fields(config):
-            different = sorted(k for k, v in config_fields(config).items() if earlier.get(k) != v)
-            raise ResumeError(f"{folder} holds a run with other settings: {', '.join(different)}")
+    path = folder / RECORD
+    if not path.exists():
+        path.write_text(json.dumps({**plan, "commit": commit()}, indent=1), encoding="utf-8")
         return
-    text = json.dumps({"config": config_fields(config), "commit": commit()}, indent=1)
-    record.write_text(text, encoding="utf-8")
+    earlier = json.loads(path.read_text(encoding="utf-8"))
+    before, now = ({**p["config"], "start": p.get("start")} for p in (earlier, plan))
+    if different := sorted(k for k in now if now[k] != before.get(k)):
+        raise ResumeError(f"{folder} holds a run with other settings: {', '.join(different)}")
 
 
 def _epoch(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,8 +17,8 @@ from mtl_core.predictor import OUTPUTS, OnnxPredictor, Preprocessor
 from mtl_core.rooms import Room
 from mtl_training.config import StudentConfig
 from mtl_training.data.nyuv2 import NYUv2
-from mtl_training.engine import CHECKPOINT, RECORD
-from mtl_training.errors import ExportError, ResumeError
+from mtl_training.engine import Finished, load_finished
+from mtl_training.errors import ExportError
 from mtl_training.evaluate import evaluate
 from mtl_training.export import Exported, export, write_card
 from mtl_training.model import LABEL_MAP, build_student, build_tasks, depth_spec, input_spec
@@ -37,28 +36,12 @@ TOLERANCE = 1e-4
 GOLDEN_SEED = 3
 
 
-def load_averaged(folder: Path) -> tuple[Exported, StudentConfig, str]:
-    """The averaged student of a finished run, its configuration and its commit.
-
-    Raises:
-        ResumeError: The folder holds no finished run.
-    """
-    record_path, checkpoint = folder / RECORD, folder / CHECKPOINT
-    if not record_path.is_file() or not checkpoint.is_file():
-        raise ResumeError(f"{folder}: expected {RECORD} and {CHECKPOINT} of a run, not both there")
-    record = json.loads(record_path.read_text(encoding="utf-8"))
-    config = StudentConfig(**record["config"])
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    if state["epoch"] != config.epochs:
-        raise ResumeError(f"{folder}: {state['epoch']} of {config.epochs} epochs done, train on")
-    tasks = build_tasks(config)
+def load_network(finished: Finished) -> Exported:
+    """The averaged student of a finished run, in evaluation mode."""
+    tasks = build_tasks(finished.config)
     student = build_student(tasks)
-    prefix = "module."
-    averaged = {
-        k.removeprefix(prefix): v for k, v in state["averaged"].items() if k.startswith(prefix)
-    }
-    student.load_state_dict(averaged, strict=True)
-    return Exported(student.eval(), tasks), config, str(record["commit"])
+    student.load_state_dict(finished.weights, strict=True)
+    return Exported(student.eval(), tasks)
 
 
 def release(folder: Path, out: Path, val_list: str) -> ModelCard:
@@ -69,7 +52,8 @@ def release(folder: Path, out: Path, val_list: str) -> ModelCard:
         DatasetError: The list is absent.
         ExportError: The file does not compute what the network computes.
     """
-    network, config, commit = load_averaged(folder)
+    finished = load_finished(folder)
+    network, config = load_network(finished), finished.config
     data = NYUv2(val_list)
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(f".{out.name}")
@@ -83,7 +67,7 @@ def release(folder: Path, out: Path, val_list: str) -> ModelCard:
         data=_data(config),
         licence=LICENCE,
         metrics={},
-        commit=commit,
+        commit=str(finished.record["commit"]),
     )
     write_card(temporary, card)
     check_agreement(network, OnnxPredictor(temporary))

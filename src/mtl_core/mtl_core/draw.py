@@ -26,11 +26,10 @@ def overlay(bgr: Bgr, mask: npt.NDArray[np.uint8], label_map: LabelMap, alpha: f
         label_map: Gives the colours.
         alpha: Weight of the class colour, 0..1.
     """
-    colours = label_map.colourise(mask)[..., ::-1]
-    blended: Bgr = cv2.addWeighted(bgr, 1.0 - alpha, np.ascontiguousarray(colours), alpha, 0.0)  # type: ignore[assignment]
-    unlabelled = mask == UNLABELLED
-    blended[unlabelled] = bgr[unlabelled]
-    return blended
+    colours = cv2.cvtColor(label_map.colourise(mask), cv2.COLOR_RGB2BGR)
+    blended = cv2.addWeighted(bgr, 1.0 - alpha, colours, alpha, 0.0)
+    unlabelled = (mask == UNLABELLED).view(np.uint8)
+    return cv2.copyTo(bgr, unlabelled, blended)  # type: ignore[return-value]
 
 
 def colour_depth(depth: npt.NDArray[np.float32], max_m: float) -> Bgr:

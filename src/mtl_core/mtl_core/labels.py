@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import yaml
@@ -104,6 +105,7 @@ class LabelMap:
 
     def colourise(self, mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Paint a mask: (H, W) uint8 ids to (H, W, 3) uint8 RGB; ids without a class are black."""
-        table = np.zeros((256, 3), np.uint8)
-        table[: len(self)] = self.colours
-        return table[mask]
+        table = np.zeros((256, 1, 3), np.uint8)
+        table[: len(self), 0] = self.colours
+        painted: npt.NDArray[np.uint8] = cv2.LUT(cv2.merge([mask] * 3), table)  # type: ignore[assignment]
+        return painted

@@ -12,7 +12,9 @@ from mtl_core.labels import UNLABELLED
 
 
 class Prediction:
-    """What a network said of one image; each picture is decoded when first asked for.
+    """What a network said of one image; each picture is decoded once, when first asked for.
+
+    The arrays are shared with later callers: copy before changing one.
 
     Args:
         logits: (C, h, w) float32, segmentation logits on the output grid.
@@ -63,10 +65,10 @@ class Prediction:
 
     def mask(self, min_confidence: float = 0.0) -> npt.NDArray[np.uint8]:
         """Class ids (H, W) uint8; 255 where confidence is below min_confidence (0..1)."""
-        mask = self._classes.copy()
-        if min_confidence > 0:
-            mask[self._confidence < min_confidence * 255.0] = UNLABELLED
-        return mask
+        if min_confidence <= 0:
+            return self._classes
+        unsure = self._confidence < min_confidence * 255.0
+        return np.where(unsure, np.uint8(UNLABELLED), self._classes)
 
     def confidence(self) -> npt.NDArray[np.uint8]:
         """Probability of the most likely class (H, W) uint8, 255 = certain."""

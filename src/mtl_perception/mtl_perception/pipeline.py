@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from typing import Any, TypeAlias
 
+import numpy as np
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -33,6 +34,8 @@ INPUTS: dict[str, tuple[type[Frame], str]] = {
 NEEDS_CAMERA = frozenset({topics.DEPTH, *topics.CAMERA_INFOS})
 """Outputs that are wrong or missing without a camera_info."""
 
+_BLANK = ColourImage(np.zeros((480, 640, 3), np.uint8), "bgr")
+
 QUIET_S = 5.0
 """A complaint about frames is logged once in so many seconds."""
 
@@ -59,6 +62,7 @@ class Pipeline:
         self.predictor = OnnxPredictor(
             find_model(parameters.value(node, "model")), threads=parameters.value(node, "threads")
         )
+        self.predictor.predict(_BLANK)  # the first inference allocates, and fails if any does
         self._convert = converter()
         self._camera_info: CameraInfo | None = None
         self._worker: Worker[Frame] | None = None
