@@ -1,17 +1,13 @@
-"""Small things, lamps, plants, and what hangs on walls."""
+"""Builder things, lamps and plants."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
-from mtl_core.rooms import textures
-from mtl_core.rooms.kit import Palette, Piece
+from mtl_core.rooms import pictures
+from mtl_core.rooms.kit import Builder, Palette, Piece
 from mtl_core.rooms.solids import pitch, yaw
-from mtl_core.rooms.textures import hsv
-
-Small = Callable[[Palette], Piece]
+from mtl_core.rooms.textures import hsv, random_colour
 
 
 def vase(kit: Palette) -> Piece:
@@ -19,15 +15,25 @@ def vase(kit: Palette) -> Piece:
     rng, glaze = kit.rng, kit.paint(None, 0.2)
     radius, height = rng.uniform(0.04, 0.08), rng.uniform(0.12, 0.28)
     piece = Piece(2 * radius, 2 * radius)
-    piece.add("ball", "objects", glaze, (0, 0, 0.4 * height), (2 * radius, 2 * radius, 0.8 * height))
-    piece.add("tube", "objects", glaze, (0, 0, 0.8 * height), (radius, radius, 0.4 * height), taper=-0.3)
+    piece.add(
+        "ball", "objects", glaze, (0, 0, 0.4 * height), (2 * radius, 2 * radius, 0.8 * height)
+    )
+    piece.add(
+        "tube", "objects", glaze, (0, 0, 0.8 * height), (radius, radius, 0.4 * height), taper=-0.3
+    )
     piece.add("tube", "objects", glaze, (0, 0, 0.01), (1.2 * radius, 1.2 * radius, 0.02))
     if rng.random() < 0.5:
         for _ in range(5):
             turn = yaw(rng.uniform(0, 6.28)) @ pitch(rng.uniform(0.1, 0.5))
             tip = turn @ np.array([0, 0, 0.12]) + (0, 0, height)
             piece.add("ball", "objects", kit.leaves(), tip, (0.05, 0.03, 0.2), turn)
-            piece.add("ball", "objects", kit.paint(), tip + turn @ np.array([0, 0, 0.1]), (0.05, 0.05, 0.04))
+            piece.add(
+                "ball",
+                "objects",
+                kit.paint(),
+                tip + turn @ np.array([0, 0, 0.1]),
+                (0.05, 0.05, 0.04),
+            )
     return piece
 
 
@@ -90,7 +96,9 @@ def papers(kit: Palette) -> Piece:
     for k in range(int(kit.rng.integers(1, 4))):
         white = kit.paint((0.93, 0.93, 0.9), 0.0)
         place = (*kit.rng.normal(0, 0.03, 2), 0.002 + 0.004 * k)
-        piece.add("box", "objects", white, place, (0.21, 0.297, 0.004), float(kit.rng.normal(0, 0.4)))
+        piece.add(
+            "box", "objects", white, place, (0.21, 0.297, 0.004), float(kit.rng.normal(0, 0.4))
+        )
     return piece
 
 
@@ -100,7 +108,7 @@ def book_pile(kit: Palette) -> Piece:
     piece = Piece(0.24, 0.2)
     for _ in range(int(rng.integers(1, 6))):
         size = (rng.uniform(0.17, 0.25), rng.uniform(0.13, 0.19), rng.uniform(0.015, 0.045))
-        cover = kit.paint(textures.random_colour(rng, 0.7, 0.6), 0.05)
+        cover = kit.paint(random_colour(rng, 0.7, 0.6), 0.05)
         turn = float(rng.normal(0, 0.15))
         piece.add("box", "books", cover, (0, 0, z + size[2] / 2), size, turn)
         pages = kit.paint((0.9, 0.87, 0.78), 0.0)
@@ -114,9 +122,13 @@ def book_row(kit: Palette) -> Piece:
     """Books standing in a row between two ends."""
     width = kit.rng.uniform(0.18, 0.38)
     piece = Piece(width + 0.04, 0.2)
-    piece.box("books", kit.books(), (-width / 2, -0.09, 0), (width / 2, 0.08, kit.rng.uniform(0.2, 0.27)))
+    piece.box(
+        "books", kit.books(), (-width / 2, -0.09, 0), (width / 2, 0.08, kit.rng.uniform(0.2, 0.27))
+    )
     for x in (-1, 1):
-        piece.add("box", "objects", kit.metal(), (x * (width / 2 + 0.008), 0, 0.06), (0.012, 0.12, 0.12))
+        piece.add(
+            "box", "objects", kit.metal(), (x * (width / 2 + 0.008), 0, 0.06), (0.012, 0.12, 0.12)
+        )
     return piece
 
 
@@ -125,9 +137,16 @@ def laptop(kit: Palette) -> Piece:
     grey = kit.metal()
     piece = Piece(0.34, 0.3)
     piece.add("box", "objects", grey, (0, 0.0, 0.01), (0.33, 0.23, 0.02))
-    face = kit.picture(textures.painting(kit.rng), glow=0.8)
+    face = kit.picture(pictures.painting(kit.rng), glow=0.8)
     turn = pitch(0.25)
-    piece.add("box", "objects", kit.paint((0.05, 0.05, 0.05)), (0, -0.145, 0.12), (0.33, 0.012, 0.21), turn)
+    piece.add(
+        "box",
+        "objects",
+        kit.paint((0.05, 0.05, 0.05)),
+        (0, -0.145, 0.12),
+        (0.33, 0.012, 0.21),
+        turn,
+    )
     piece.add("box", "objects", face, (0, -0.139, 0.122), (0.3, 0.012, 0.18), turn)
     keys = kit.paint((0.08, 0.08, 0.09), 0.02)
     piece.add("box", "objects", keys, (0, -0.02, 0.012), (0.28, 0.11, 0.018))
@@ -147,10 +166,19 @@ def table_lamp(kit: Palette) -> Piece:
     return piece
 
 
-def _shade(kit: Palette, piece: Piece, centre: tuple[float, float, float], size: tuple[float, float, float]) -> None:
+def _shade(
+    kit: Palette, piece: Piece, centre: tuple[float, float, float], size: tuple[float, float, float]
+) -> None:
     glow = kit.rng.choice([0.25, 2.2])
     colour = hsv(kit.rng.uniform(0.06, 0.15), kit.rng.uniform(0.05, 0.35), 0.93)
-    piece.add("tube", "objects", kit.shining(colour, glow), centre, size, taper=float(kit.rng.uniform(0.1, 0.5)))
+    piece.add(
+        "tube",
+        "objects",
+        kit.shining(colour, glow),
+        centre,
+        size,
+        taper=float(kit.rng.uniform(0.1, 0.5)),
+    )
 
 
 def floor_lamp(kit: Palette) -> Piece:
@@ -166,8 +194,10 @@ def floor_lamp(kit: Palette) -> Piece:
 def pot_plant(kit: Palette, scale: float = 1.0) -> Piece:
     """A pot and long leaves that bend outward."""
     rng, size = kit.rng, 0.2 * scale
-    pot = kit.paint(hsv(rng.choice([0.05, 0.1, 0.6]), rng.uniform(0, 0.6), rng.uniform(0.3, 0.9)), 0.08)
-    piece = Piece(2 * size, 2 * size)
+    pot = kit.paint(
+        hsv(rng.choice([0.05, 0.1, 0.6]), rng.uniform(0, 0.6), rng.uniform(0.3, 0.9)), 0.08
+    )
+    piece = Piece(2.4 * size, 2.4 * size)
     piece.add("tube", "objects", pot, (0, 0, size / 2), (size, size, size), taper=-0.3)
     leaf, long, wide = kit.leaves(), rng.uniform(1.2, 2.2) * size, rng.uniform(0.25, 0.55) * size
     for k in range(int(rng.integers(9, 18))):
@@ -184,10 +214,12 @@ def floor_plant(kit: Palette) -> Piece:
     return pot_plant(kit, kit.rng.uniform(1.4, 2.0))
 
 
-def bin_(kit: Palette) -> Piece:
+def waste_basket(kit: Palette) -> Piece:
     """A waste-paper basket."""
     piece = Piece(0.3, 0.3)
-    piece.add("tube", "objects", kit.paint(None, 0.08), (0, 0, 0.16), (0.28, 0.28, 0.32), taper=-0.25)
+    piece.add(
+        "tube", "objects", kit.paint(None, 0.08), (0, 0, 0.16), (0.28, 0.28, 0.32), taper=-0.25
+    )
     return piece
 
 
@@ -201,7 +233,9 @@ def floor_boxes(kit: Palette) -> Piece:
         turn = float(rng.normal(0, 0.12))
         piece.add("box", "objects", kit.paint(colour), (0, 0, z + size[2] / 2), size, turn)
         tape = (size[0] * 1.002, 0.05, size[2] * 1.004)
-        piece.add("box", "objects", kit.paint(hsv(0.1, 0.3, 0.75)), (0, 0, z + size[2] / 2), tape, turn)
+        piece.add(
+            "box", "objects", kit.paint(hsv(0.1, 0.3, 0.75)), (0, 0, z + size[2] / 2), tape, turn
+        )
         z += size[2]
     return piece
 
@@ -215,11 +249,25 @@ def bag(kit: Palette) -> Piece:
     return piece
 
 
-SMALL: tuple[Small, ...] = (
-    vase, cup, cup, bottle, carton, carton, ball, bowl, papers, book_pile, book_pile, book_row,
-    table_lamp, pot_plant,
+SMALL: tuple[Builder, ...] = (
+    vase,
+    cup,
+    cup,
+    bottle,
+    carton,
+    carton,
+    ball,
+    bowl,
+    papers,
+    book_pile,
+    book_pile,
+    book_row,
+    table_lamp,
+    pot_plant,
 )
-SHELVED: tuple[Small, ...] = (vase, cup, bottle, carton, ball, book_pile)
+
+
+SHELVED: tuple[Builder, ...] = (vase, cup, bottle, carton, ball, book_pile)
 
 
 def small_thing(kit: Palette, highest: float) -> Piece:
@@ -229,113 +277,3 @@ def small_thing(kit: Palette, highest: float) -> Piece:
         if piece.height <= highest and max(piece.width, piece.depth) < 0.22:
             return piece
     return cup(kit)
-
-
-def television(kit: Palette, width: float) -> Piece:
-    """A flat screen; its origin is below the middle of its lower edge."""
-    rng, height = kit.rng, width * 0.58
-    piece = Piece(width, 0.05)
-    case = kit.paint((0.045, 0.045, 0.05), 0.2)
-    on = rng.random() < 0.3
-    face = textures.painting(rng) if on else textures.screen(rng)
-    piece.box("tv", case, (-width / 2, -0.025, 0), (width / 2, 0.02, height))
-    inner = (width / 2 - 0.025, 0.023, height - 0.025)
-    piece.box(
-        "tv", kit.picture(face, glow=0.9 if on else 0.0, gloss=0.5), (-inner[0], 0.0, 0.03), inner
-    )
-    return piece
-
-
-def picture(kit: Palette) -> Piece:
-    """A framed picture; its origin is in the middle of its back."""
-    rng = kit.rng
-    width, height = rng.uniform(0.25, 1.0), rng.uniform(0.25, 0.8)
-    edge = rng.uniform(0.015, 0.05)
-    frame = kit.wood() if rng.random() < 0.6 else kit.paint(hsv(0.12, 0.3, rng.choice([0.08, 0.6, 0.92])), 0.1)
-    piece = Piece(width, 0.03)
-    w, h = width / 2, height / 2
-    for side in (-1, 1):
-        piece.add("box", "picture", frame, (0, 0.015, side * (h - edge / 2)), (width, 0.03, edge))
-        piece.add("box", "picture", frame, (side * (w - edge / 2), 0.015, 0), (edge, 0.03, height))
-    if rng.random() < 0.5:
-        mat = kit.paint((0.93, 0.92, 0.88), 0.0)
-        piece.box("picture", mat, (-w + edge, 0, -h + edge), (w - edge, 0.012, h - edge))
-        edge += 0.12 * min(width, height)
-    art = kit.picture(textures.painting(rng))
-    piece.box("picture", art, (-w + edge, 0, -h + edge), (w - edge, 0.014, h - edge))
-    return piece
-
-
-def window(kit: Palette, width: float, height: float) -> Piece:
-    """Pane, frame with bars, sill, and curtains or blinds; origin: middle of the lower edge."""
-    rng = kit.rng
-    paint = kit.paint((0.93, 0.93, 0.91), 0.05) if rng.random() < 0.7 else kit.wood()
-    piece = Piece(width, 0.12)
-    w, bar = width / 2, rng.uniform(0.04, 0.07)
-    shut = rng.random() < 0.2
-    pane = kit.picture(textures.blinds(rng) if shut else textures.outside(rng), glow=0.9 if shut else 2.6)
-    piece.box("window", pane, (-w, 0, 0), (w, 0.012, height))
-    for z in (bar / 2, height - bar / 2):
-        piece.add("box", "window", paint, (0, 0.025, z), (width, 0.05, bar))
-    posts = np.linspace(-w + bar / 2, w - bar / 2, int(rng.integers(2, 5)))
-    for x in posts:
-        piece.add("box", "window", paint, (x, 0.02, height / 2), (bar * 0.8, 0.04, height))
-    if rng.random() < 0.4:
-        piece.add("box", "window", paint, (0, 0.02, height * rng.uniform(0.45, 0.7)), (width, 0.036, bar * 0.7))
-    piece.add("box", "window", paint, (0, 0.05, -0.015), (width + 0.1, 0.1, 0.03))
-    if not shut and rng.random() < 0.7:
-        _curtains(kit, piece, width, height)
-    return piece
-
-
-def _curtains(kit: Palette, piece: Piece, width: float, height: float) -> None:
-    """Two curtains of upright folds on a rod."""
-    rng, cloth = kit.rng, kit.cloth()
-    drop, fold = rng.choice([0.1, 0.25, 0.6]), rng.uniform(0.07, 0.11)
-    spread = int(max(2, width * rng.uniform(0.12, 0.3) / fold))
-    low, high = -drop, height + 0.1
-    for side in (-1, 1):
-        for k in range(spread):
-            x = side * (width / 2 + 0.12 - k * fold * 0.8)
-            size = (fold, rng.uniform(0.05, 0.09), high - low)
-            piece.add("tube", "window", cloth, (x, 0.1, (low + high) / 2), size)
-    rod = (0.022, 0.022, width + 0.4)
-    piece.add("tube", "window", kit.metal(), (0, 0.1, high + 0.01), rod, yaw(np.pi / 2) @ pitch(np.pi / 2))
-    piece.width = width + 0.4
-
-
-def door(kit: Palette) -> Piece:
-    """A closed door with its frame and handle, part of the wall."""
-    rng = kit.rng
-    width, height = rng.uniform(0.78, 0.92), rng.uniform(1.98, 2.08)
-    colour = hsv(0.1, rng.uniform(0, 0.1), rng.uniform(0.8, 0.95)) if rng.random() < 0.65 else hsv(0.07, 0.55, rng.uniform(0.25, 0.65))
-    leaf = kit.picture(textures.door_leaf(rng, colour))
-    trim = kit.paint(colour, 0.04)
-    piece = Piece(width + 0.16, 0.06)
-    w = width / 2
-    piece.box("wall", leaf, (-w, 0, 0), (w, 0.02, height))
-    for side in (-1, 1):
-        piece.add("box", "wall", trim, (side * (w + 0.04), 0.02, height / 2), (0.08, 0.04, height), bevel=0.015)
-    piece.add("box", "wall", trim, (0, 0.02, height + 0.04), (width + 0.16, 0.04, 0.08), bevel=0.015)
-    piece.add("ball", "wall", kit.metal(), ((w - 0.07) * rng.choice([-1, 1]), 0.05, 1.0), (0.06, 0.06, 0.06))
-    return piece
-
-
-def ceiling_lamp(kit: Palette, height: float) -> Piece:
-    """A lamp under the ceiling, its origin on the floor: a disc, or a shade on a cord."""
-    rng = kit.rng
-    piece = Piece(0.4, 0.4)
-    colour = hsv(rng.uniform(0.08, 0.16), rng.uniform(0.02, 0.2), 0.97)
-    if height < 2.55 or rng.random() < 0.5:
-        size = rng.uniform(0.28, 0.45)
-        piece.add("tube", "objects", kit.shining(colour, 2.6), (0, 0, height - 0.04), (size, size, 0.08), taper=-0.2)
-        return piece
-    drop = rng.uniform(0.25, 0.5)
-    piece.add("tube", "objects", kit.paint((0.1, 0.1, 0.1)), (0, 0, height - drop / 2), (0.012, 0.012, drop))
-    width = rng.uniform(0.28, 0.5)
-    if rng.random() < 0.4:
-        piece.add("ball", "objects", kit.shining(colour, 2.4), (0, 0, height - drop), (0.3, 0.3, 0.3))
-    else:
-        shade = kit.shining(textures.random_colour(rng, 0.4, 0.8), 1.2)
-        piece.add("tube", "objects", shade, (0, 0, height - drop), (width, width, 0.22), taper=0.6)
-    return piece

@@ -45,21 +45,33 @@ class Film:
         y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
         x = np.linspace(-1, 1, width, dtype=np.float32)
         fall = np.float32(scale) * (1 - np.float32(self.vignette / 2) * (x * x + y * y))
-        exposed = light * (self.gains[:, None, None] * fall)
-        image = np.sqrt(np.maximum(1 - np.exp(-exposed), 0))
-        image = image * (np.float32(0.86) + np.float32(0.14) * image)
-        image += np.float32(self.blur) * (binomial(image) - image)
-        grain = rng.standard_normal(image.shape, dtype=np.float32)
-        image += grain * (np.float32(self.noise) * (np.float32(1.3) - image))
-        shown = np.clip(image * 255 + np.float32(0.5), 0, 255).astype(np.uint8)
-        return np.ascontiguousarray(shown.transpose(1, 2, 0))
+        shown = np.empty((height, width, 3), np.uint8)
+        for channel in range(3):
+            image = _tone(light[channel] * (fall * self.gains[channel]))
+            image += np.float32(self.blur) * (binomial(image) - image)
+            grain = rng.standard_normal(image.shape, dtype=np.float32)
+            grain *= np.float32(self.noise) * (np.float32(1.3) - image)
+            image += grain
+            image *= 255
+            shown[..., channel] = np.clip(image + np.float32(0.5), 0, 255)
+        return shown
+
+
+def _tone(exposed: Floats) -> Floats:
+    """Linear exposure to display values in 0..1: highlights roll off, then gamma."""
+    image = np.sqrt(np.maximum(1 - np.exp(-exposed), 0))
+    toned: Floats = image * (np.float32(0.86) + np.float32(0.14) * image)
+    return toned
 
 
 def binomial(image: Floats) -> Floats:
     """Mean of (..., H, W) over 3x3 pixels with weights 1 2 1, edges repeated."""
     still = [(0, 0)] * (image.ndim - 2)
     tall = np.pad(image, [*still, (1, 1), (0, 0)], mode="edge")
-    rows = tall[..., :-2, :] + 2 * tall[..., 1:-1, :] + tall[..., 2:, :]
+    rows = tall[..., :-2, :] + tall[..., 2:, :]
+    rows += 2 * image
     wide = np.pad(rows, [*still, (0, 0), (1, 1)], mode="edge")
-    mean: Floats = (wide[..., :-2] + 2 * wide[..., 1:-1] + wide[..., 2:]) * np.float32(1 / 16)
+    mean: Floats = wide[..., :-2] + wide[..., 2:]
+    mean += 2 * rows
+    mean *= np.float32(1 / 16)
     return mean

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from mtl_core.labels import LabelMap
-from mtl_core.rooms import textures
+from mtl_core.rooms import patterns, pictures
 from mtl_core.rooms.solids import Doubles, Material, Shape, Solid, yaw
-from mtl_core.rooms.textures import Colour, Rng, Texture, hsv, likely_hue, srgb_to_linear
+from mtl_core.rooms.textures import (
+    Colour,
+    Floats,
+    Rng,
+    Texture,
+    hsv,
+    likely_hue,
+    random_colour,
+    srgb_to_linear,
+)
+
+Vector = Sequence[float] | Doubles
+"""Three numbers."""
 
 LABELS = LabelMap.load("nyu13")
 
@@ -46,11 +58,20 @@ def wall_colour(rng: Rng) -> Colour:
     return hsv(likely_hue(rng), rng.uniform(0.25, 0.55), rng.uniform(0.35, 0.7))
 
 
-def floor_colours(rng: Rng, pattern: textures.Pattern) -> tuple[Colour, Colour]:
+def wall_colours(rng: Rng, pattern: patterns.Pattern) -> tuple[Colour, Colour]:
+    """Two colours that suit a kind of wall."""
+    if pattern is patterns.brick:
+        return hsv(0.03, 0.5, rng.uniform(0.4, 0.7)), hsv(0.1, 0.1, 0.7)
+    red, green, blue = wall_colour(rng)
+    share = rng.uniform(0.75, 1.1)
+    return (red, green, blue), (min(red * share, 1), min(green * share, 1), min(blue * share, 1))
+
+
+def floor_colours(rng: Rng, pattern: patterns.Pattern) -> tuple[Colour, Colour]:
     """Two colours that suit a kind of floor."""
-    if pattern is textures.planks:
+    if pattern is patterns.planks:
         return wood_colours(rng)
-    if pattern is textures.carpet:
+    if pattern is patterns.carpet:
         hue, saturation = rng.choice([0.08, 0.1, 0.6, 0.0, 0.35]), rng.uniform(0.05, 0.35)
         value = rng.uniform(0.3, 0.75)
         return hsv(hue, saturation, value), hsv(hue, saturation, value * 0.7)
@@ -76,19 +97,19 @@ class Palette:
         self.rng = rng
         texture = Texture.from_srgb
         self.woods = tuple(
-            Material(texture(textures.wood(rng, *wood_colours(rng))), (1.1, 0.45), grain=True)
+            Material(texture(patterns.wood(rng, *wood_colours(rng))), (1.1, 0.45), grain=True)
             for _ in range(3)
         )
         white = (0.97, 0.97, 0.97)
-        self._grain = texture(textures.plaster(rng, white, white))
-        self._weave = texture(textures.fabric(rng, white, white))
+        self._grain = texture(patterns.plaster(rng, white, white))
+        self._weave = texture(patterns.fabric(rng, white, white))
         self._cloths = tuple(
-            texture(rng.choice(np.array(textures.CLOTHS))(rng, *cloth_colours(rng)))
+            texture(rng.choice(np.array(patterns.CLOTHS))(rng, *cloth_colours(rng)))
             for _ in range(4)
         )
-        self._spines = tuple(texture(textures.spines(rng)) for _ in range(2))
+        self._spines = tuple(texture(pictures.spines(rng)) for _ in range(2))
         self._leaves = texture(
-            textures.leafage(rng, hsv(rng.uniform(0.22, 0.38), 0.55, 0.5), hsv(0.3, 0.6, 0.28))
+            patterns.leafage(rng, hsv(rng.uniform(0.22, 0.38), 0.55, 0.5), hsv(0.3, 0.6, 0.28))
         )
 
     def wood(self) -> Material:
@@ -116,7 +137,7 @@ class Palette:
 
     def paint(self, colour: Colour | None = None, gloss: float = 0.03) -> Material:
         """A nearly even coat of a colour."""
-        coat = colour or textures.random_colour(self.rng, 0.55, 0.7)
+        coat = colour or random_colour(self.rng, 0.55, 0.7)
         return Material(self._grain, (0.8, 0.8), _linear(coat), gloss)
 
     def metal(self) -> Material:
@@ -143,7 +164,7 @@ class Palette:
         """Foliage."""
         return Material(self._leaves, (0.3, 0.3))
 
-    def picture(self, image: textures.Floats, glow: float = 0.0, gloss: float = 0.0) -> Material:
+    def picture(self, image: Floats, glow: float = 0.0, gloss: float = 0.0) -> Material:
         """An image stretched over each face."""
         return Material(Texture.from_srgb(image), (0.0, 0.0), gloss=gloss, glow=glow)
 
@@ -170,13 +191,18 @@ class Piece:
         """Highest point, metres."""
         return max(float(s.centre[2] + np.abs(s.rotation[2]) @ s.half) for s in self.solids)
 
+    @property
+    def bottom(self) -> float:
+        """Lowest point, metres."""
+        return min(float(s.centre[2] - np.abs(s.rotation[2]) @ s.half) for s in self.solids)
+
     def add(
         self,
         shape: Shape,
         label: str,
         material: Material,
-        centre: Sequence[float],
-        size: Sequence[float],
+        centre: Vector,
+        size: Vector,
         turn: Doubles | float = 0.0,
         taper: float = 0.0,
         bevel: float = 0.0,
@@ -201,13 +227,21 @@ class Piece:
         self,
         label: str,
         material: Material,
-        low: Sequence[float],
-        high: Sequence[float],
+        low: Vector,
+        high: Vector,
         bevel: float = 0.0,
     ) -> None:
         """Add an upright box by two opposite corners."""
         first, second = np.asarray(low, np.float64), np.asarray(high, np.float64)
         self.add("box", label, material, (first + second) / 2, second - first, bevel=bevel)
+
+    def legs(self, label: str, material: Material, size: Vector, thick: float) -> None:
+        """Add four legs under the corners of a (width, depth, height of the underside)."""
+        width, depth, height = size
+        for x in (-1, 1):
+            for y in (-1, 1):
+                centre = (x * (width - thick) / 2, y * (depth - thick) / 2, height / 2)
+                self.add("box", label, material, centre, (thick, thick, height))
 
     def top(self, x: float, y: float, z: float, width: float, depth: float) -> None:
         """Offer a place for small things: its centre, full width and depth."""
@@ -222,3 +256,7 @@ class Piece:
     def moved(self, rotation: Doubles, offset: Doubles) -> list[Solid]:
         """The solids in the frame that the piece is placed in."""
         return [solid.moved(rotation, offset) for solid in self.solids]
+
+
+Builder = Callable[[Palette], Piece]
+"""Makes a thing of the room's materials; draws its sizes from the palette's generator."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -46,11 +47,22 @@ class Camera:
             world_from_camera[:3, 3],
         )
 
-    def thinned(self, step: int) -> Camera:
-        """The same camera with only each step-th column and row, starting at half a step."""
-        return Camera(
-            self.x[step // 2 :: step], self.y[step // 2 :: step], self.rotation, self.position
-        )
+    @property
+    def pixel(self) -> np.float32:
+        """Width of a pixel at a depth of 1 m."""
+        steps: list[np.float32] = [*np.diff(self.x[:2]), np.float32(1)]
+        return steps[0]
+
+    def world(self, points: Floats) -> Floats:
+        """Points (3, N) of the camera frame in the world."""
+        turned: Floats = self.rotation.astype(np.float32) @ points
+        return turned + self.position.astype(np.float32)[:, None]
+
+    def local(self, points: Floats) -> Floats:
+        """Points (3, N) of the world in the camera frame."""
+        moved = points - self.position.astype(np.float32)[:, None]
+        turned: Floats = self.rotation.T.astype(np.float32) @ moved
+        return turned
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,12 +72,16 @@ class Hits:
     depth: Floats
     ids: Ids
 
-    def by_solid(self) -> Iterator[tuple[int, Indices]]:
-        """Each visible solid with the flat indices of its pixels."""
+    def by_solid(self) -> tuple[Indices, list[tuple[int, slice]]]:
+        """The pixels' flat indices sorted by solid, and each visible solid with its run of them."""
         flat = self.ids.ravel()
-        order = np.argsort(flat, kind="stable")
-        present, starts = np.unique(flat[order], return_index=True)
-        yield from zip(present.tolist(), np.split(order, starts[1:]))
+        ends = np.cumsum(np.bincount(flat)).tolist()
+        runs = [
+            (index, slice(first, last)) for index, (first, last) in enumerate(pairwise([0, *ends]))
+        ]
+        return np.argsort(flat, kind="stable"), [
+            (i, run) for i, run in runs if run.start < run.stop
+        ]
 
 
 class Scene:
@@ -75,6 +91,8 @@ class Scene:
         """Keep the solids and their maps from the world to the unit shapes."""
         self.solids = tuple(solids)
         self.labels = np.array([solid.label for solid in self.solids], np.uint8)
+        self.gloss = np.array([solid.material.gloss for solid in self.solids], np.float32)
+        self.glow = np.array([solid.material.glow for solid in self.solids], np.float32)
         maps = [solid.unit_from_world() for solid in self.solids]
         self.linear = np.stack([linear for linear, _ in maps])
         self.offset = np.stack([offset for _, offset in maps])
@@ -90,18 +108,16 @@ class Scene:
 
     def cast(self, camera: Camera) -> Hits:
         """First hit of every ray. A ray that hits nothing has infinite depth and id -1."""
-        height, width = len(camera.y), len(camera.x)
-        depth = np.full((height, width), np.inf, np.float32)
-        ids = np.full((height, width), -1, np.int16)
+        depth = np.full((len(camera.y), len(camera.x)), np.inf, np.float32)
+        ids = np.full(depth.shape, -1, np.int16)
         linear, offset = self.unit_from_camera(camera)
-        row_rays = linear[:, :, 1, None] * camera.y + linear[:, :, 2, None]
-        column_rays = linear[:, :, 0, None] * camera.x
+        by_row = linear[:, :, 1, None] * camera.y + linear[:, :, 2, None]
+        by_column = linear[:, :, 0, None] * camera.x
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             for index, rows, columns in self._windows(camera):
                 solid = self.solids[index]
-                in_rows, in_columns = row_rays[index, :, rows], column_rays[index, :, columns]
-                rays = tuple(r[:, None] + c for r, c in zip(in_rows, in_columns))
-                found = ENTER[solid.shape](offset[index], rays, solid.taper)  # type: ignore[arg-type]
+                x, y, z = by_row[index, :, rows, None] + by_column[index, :, None, columns]
+                found = ENTER[solid.shape](offset[index], (x, y, z), solid.taper)
                 window = depth[rows, columns]
                 nearer = found < window
                 np.copyto(window, found, where=nearer)
@@ -115,11 +131,8 @@ class Scene:
         z = points[..., 2]
         seen = z >= NEAR
         safe = np.where(seen, z, 1.0)
-        spans = [
-            _span(points[..., axis] / safe, seen, grid)
-            for axis, grid in ((1, camera.y), (0, camera.x))
-        ]
-        (top, bottom), (left, right) = spans
+        left, right = _span(points[..., 0] / safe, seen, camera.x)
+        top, bottom = _span(points[..., 1] / safe, seen, camera.y)
         nearest = np.where(seen, z, np.inf).min(1)
         for index in np.argsort(nearest, kind="stable").tolist():
             if top[index] < bottom[index] and left[index] < right[index]:

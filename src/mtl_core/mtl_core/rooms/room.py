@@ -11,10 +11,12 @@ import numpy.typing as npt
 from mtl_core.geometry import Intrinsics
 from mtl_core.rooms.exposure import Film
 from mtl_core.rooms.layout import Layout
+from mtl_core.rooms.light import Light
 from mtl_core.rooms.path import Walk
 from mtl_core.rooms.raycast import Camera, Scene
-from mtl_core.rooms.shading import Light, radiance, surfaces
+from mtl_core.rooms.shading import radiance
 from mtl_core.rooms.solids import Doubles
+from mtl_core.rooms.surfaces import surfaces
 from mtl_core.rooms.textures import Floats
 
 
@@ -44,7 +46,7 @@ class Room:
     def __init__(self, seed: int) -> None:
         """Draw the room of a seed; `generate` is the public way."""
         rng = np.random.default_rng(seed)
-        layout = Layout(rng)
+        layout = Layout.drawn(rng)
         self.seed = seed
         self.size = layout.size
         self.scene = Scene(layout.solids)
@@ -84,9 +86,10 @@ def lamps(
     """The room's lights and the ambient light (3,) that their reflections add up to."""
     lights = []
     day = np.array([0.92, 1.0, 1.1]) * rng.uniform(0.8, 1.6)
-    for middle, inward, area in layout.windows[:2]:
-        colour = day * min(area, 2.5) * 1.6
-        lights.append(Light.shining(scene, middle, inward, colour, flat=True, softness=5.0))
+    for window in layout.windows[:2]:
+        colour = day * min(window.area, 2.5) * 1.6
+        light = Light.shining(scene, window.middle, window.inward, colour, flat=True, softness=5.0)
+        lights.append(light)
     if layout.lamp is not None:
         warm = np.array([1.0, rng.uniform(0.8, 0.95), rng.uniform(0.6, 0.9)])
         colour = warm * rng.uniform(2.0, 5.5)

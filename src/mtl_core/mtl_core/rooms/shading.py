@@ -1,249 +1,73 @@
-"""Light on surfaces: albedo, lamps with soft shadows, ambient occlusion."""
+"""What light the surfaces of a frame send to the camera.
+
+Direct light of a few lamps (Lambert, a highlight, soft shadows), and ambient light dimmed where
+neighbouring surfaces close part of the sky over a point. Shadows and ambient occlusion vary slowly
+and are estimated on coarser grids of pixels.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
-from mtl_core.geometry import Intrinsics
 from mtl_core.rooms.exposure import binomial
-from mtl_core.rooms.raycast import Camera, Hits, Scene
-from mtl_core.rooms.solids import Doubles, Solid, bent_normals, texture_coordinates, unit_normals
+from mtl_core.rooms.light import Light
+from mtl_core.rooms.raycast import Camera, Hits
+from mtl_core.rooms.solids import Doubles, unit_length
+from mtl_core.rooms.surfaces import Surfaces
 from mtl_core.rooms.textures import Floats
 
-_COARSE = 2
-"""Shadows are looked up at each second pixel."""
+Places = npt.NDArray[np.int32]
+_T = TypeVar("_T", bound=np.generic)
 
+_SHADOW_STEP = 2
 _OCCLUSION_STEP = 4
-"""Ambient occlusion is estimated at each fourth pixel."""
 
-
-@dataclass(frozen=True, eq=False)
-class Surfaces:
-    """What the pixels of a frame show, flattened: N = H W, camera frame.
-
-    points, normals, shading (normals with rounded edges), albedo: (3, N); gloss, glow: (N,).
-    """
-
-    points: Floats
-    normals: Floats
-    shading: Floats
-    albedo: Floats
-    gloss: Floats
-    glow: Floats
-
-
-def surfaces(scene: Scene, camera: Camera, hits: Hits) -> Surfaces:
-    """Positions, normals and materials of what the pixels hit."""
-    height, width = hits.depth.shape
-    rays = np.ones((3, height, width), np.float32)
-    rays[0], rays[1] = camera.x, camera.y[:, None]
-    points = (rays * hits.depth).reshape(3, -1)
-    out = Surfaces(
-        points, *(np.empty_like(points) for _ in range(3)), *np.zeros((2, height * width), "f4")
-    )
-    linear, offset = scene.unit_from_camera(camera)
-    pixel = np.float32(camera.x[1] - camera.x[0]) if width > 1 else np.float32(1.0)
-    for index, pixels in hits.by_solid():
-        _describe(scene.solids[index], linear[index], offset[index], pixels, pixel, out)
-    return out
-
-
-def _describe(solid, linear, offset, pixels, pixel, out) -> None:  # type: ignore[no-untyped-def]
-    """Fill in the pixels of one solid."""
-    points = out.points[:, pixels]
-    unit = linear @ points + offset[:, None]
-    normals = _unit(linear.T @ unit_normals(solid, unit))
-    facing = -np.einsum("ij,ij->j", normals, points) / points[2]
-    out.normals[:, pixels] = normals * np.where(facing < 0, np.float32(-1), np.float32(1))
-    shading = normals
-    if solid.shape == "box" and solid.bevel > 0:
-        axes = linear.T * solid.half.astype(np.float32)
-        shading = _unit(axes @ bent_normals(solid, unit))
-    out.shading[:, pixels] = shading
-    u, v = texture_coordinates(solid, unit)
-    tile = solid.material.tile
-    period = max(tile[0] or 2 * solid.half.max(), tile[1] or 2 * solid.half.max())
-    slant = np.sqrt(np.clip(np.abs(facing), 0.05, 1.0))
-    footprint = points[2] * (pixel / np.float32(period)) / slant
-    tint = np.asarray(solid.material.tint, np.float32)[:, None]
-    out.albedo[:, pixels] = solid.material.texture.sample(u, v, footprint) * tint
-    out.gloss[pixels] = solid.material.gloss
-    out.glow[pixels] = solid.material.glow
-
-
-def _unit(vectors: Floats) -> Floats:
-    """Vectors (3, N) at length 1."""
-    return vectors / np.sqrt(np.einsum("ij,ij->j", vectors, vectors))
-
-
-@dataclass(frozen=True, eq=False)
-class Light:
-    """A small lamp or the middle of a window.
-
-    position (3,), colour (3,) linear at 1 m. axis: (3,) direction it shines most, with the cosine
-    law of a flat source, or None for all around. softness: radius of the penumbra in texels of the
-    shadow map. shadows: what the light sees, looking along `view`.
-    """
-
-    position: Doubles
-    colour: Doubles
-    axis: Doubles | None
-    softness: float
-    view: Camera
-    shadows: Hits
-
-    @classmethod
-    def shining(
-        cls,
-        scene: Scene,
-        position: Doubles,
-        towards: Doubles,
-        colour: Doubles,
-        flat: bool,
-        softness: float,
-    ) -> Light:
-        """A light and its shadow map of 150 degrees."""
-        size, reach = 400, 3.7
-        focal = size / 2 / reach
-        intrinsics = Intrinsics(size, size, focal, focal, (size - 1) / 2, (size - 1) / 2)
-        view = Camera.of(looking(position, towards), intrinsics)
-        return cls(position, colour, towards if flat else None, softness, view, scene.cast(view))
-
-    def lit(self, points: Floats, ids: Floats) -> Floats:
-        """Share of the light that reaches world points (3, N) on the solids ids (N,)."""
-        local = self.view.rotation.T.astype(np.float32) @ (
-            points - self.position.astype(np.float32)[:, None]
-        )
-        ahead = np.maximum(local[2], np.float32(1e-3))
-        size = len(self.view.x)
-        step = np.float32(1 / (self.view.x[1] - self.view.x[0]))
-        column = local[0] / ahead * step + np.float32(size / 2)
-        row = local[1] / ahead * step + np.float32(size / 2)
-        outside = (local[2] <= 1e-3) | (np.maximum(np.abs(column - size / 2), np.abs(row - size / 2)) >= size / 2)
-        total = np.zeros(len(ids), np.float32)
-        depth, owner = self.shadows.depth.ravel(), self.shadows.ids.ravel()
-        for dx, dy in _TAPS * np.float32(self.softness):
-            x = np.clip((column + dx).astype(np.int32), 0, size - 1)
-            y = np.clip((row + dy).astype(np.int32), 0, size - 1)
-            texel = y * size + x
-            total += (depth[texel] > ahead - np.float32(0.02)) | (owner[texel] == ids)
-        total /= len(_TAPS)
-        return np.where(outside, np.float32(1), total)
-
-
-_TAPS = np.array(
-    [(0, 0)]
-    + [(np.cos(a), np.sin(a)) for a in np.arange(4) * np.pi / 2 + 0.4]
-    + [(0.55 * np.cos(a), 0.55 * np.sin(a)) for a in np.arange(4) * np.pi / 2 + 1.2],
-    np.float32,
-)
-
-
-def looking(position: Doubles, towards: Doubles, roll: float = 0.0) -> Doubles:
-    """World-from-camera pose (4, 4) that looks along a direction, image rows level if roll = 0."""
-    forward = towards / np.linalg.norm(towards)
-    side = np.cross(forward, [0.0, 0.0, 1.0])
-    if np.linalg.norm(side) < 1e-6:
-        side = np.array([1.0, 0.0, 0.0])
-    side /= np.linalg.norm(side)
-    down = np.cross(forward, side)
-    c, s = np.cos(roll), np.sin(roll)
-    pose = np.eye(4)
-    pose[:3, 0], pose[:3, 1], pose[:3, 2] = c * side + s * down, c * down - s * side, forward
-    pose[:3, 3] = position
-    return pose
-
-
-def occlusion(points: Floats, normals: Floats, pixel: float) -> Floats:
-    """Ambient occlusion (H, W) in 0..1 (1 = open) from points and normals (3, H, W) on screen.
-
-    Neighbours on rings of 8 and 35 cm that rise above a point's tangent plane close part of the
-    half space over it.
-    """
-    height, width = points.shape[1:]
-    rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
-    blocked = np.zeros((height, width), np.float32)
-    for reach, turn in ((0.08, 0.0), (0.2, 0.35), (0.4, 0.8)):
-        radius = np.clip(np.float32(reach) / (points[2] * pixel), 1.0, width / 4)
-        for angle in turn + np.arange(6) * (np.pi / 3):
-            row = np.clip(np.rint(rows + radius * np.sin(angle)), 0, height - 1).astype(np.intp)
-            column = np.clip(np.rint(columns + radius * np.cos(angle)), 0, width - 1).astype(np.intp)
-            away = points[:, row, column] - points
-            distance = np.sqrt((away * away).sum(0)) + np.float32(1e-4)
-            rise = (away * normals).sum(0) / distance - np.float32(0.08)
-            near = np.clip(1.6 - distance / np.float32(2.0 * reach), 0, 1)
-            blocked += np.maximum(rise, 0) * near
-    return np.clip(1.0 - blocked / 7.0, 0.25, 1.0)
-
-
-def enlarged(coarse: Floats, step: int, height: int, width: int) -> Floats:
-    """Bilinear enlargement of values taken at each step-th pixel from step // 2 on, (H, W)."""
-    rows = _weights(coarse.shape[0], step, height)
-    columns = _weights(coarse.shape[1], step, width)
-    tall = coarse[rows[0]] + (coarse[rows[1]] - coarse[rows[0]]) * rows[2][:, None]
-    tall = np.ascontiguousarray(tall.T)
-    wide = tall[columns[0]] + (tall[columns[1]] - tall[columns[0]]) * columns[2][:, None]
-    return wide.T
-
-
-def _weights(count: int, step: int, size: int):  # type: ignore[no-untyped-def]
-    place = np.clip((np.arange(size) - step // 2) / step, 0, count - 1)
-    first = np.minimum(place.astype(np.intp), max(count - 2, 0))
-    return first, np.minimum(first + 1, count - 1), (place - first).astype(np.float32)
+_BAND = 16384
+"""Pixels shaded at a time: the arrays of one band stay in the processor's cache."""
 
 
 def radiance(
-    scene_lights: tuple[Light, ...],
-    ambient: Doubles,
-    camera: Camera,
-    hits: Hits,
-    seen: Surfaces,
+    lights: Sequence[Light], ambient: Doubles, camera: Camera, hits: Hits, seen: Surfaces
 ) -> Floats:
-    """Linear light (3, H, W) that the surfaces send to the camera."""
+    """Linear light (3, H, W) float32 that reaches the camera.
+
+    Args:
+        lights: The lamps.
+        ambient: (3,) light that comes from everywhere.
+        camera: Where it is seen from.
+        hits: Which solids the pixels show.
+        seen: Their surfaces.
+    """
     height, width = hits.depth.shape
-    up = camera.rotation[2].astype(np.float32)
-    skyward = seen.shading[0] * up[0] + seen.shading[1] * up[1] + seen.shading[2] * up[2]
-    open_share = _coarse_occlusion(camera, seen, height, width)
-    level = (np.float32(0.85) + np.float32(0.15) * skyward) * open_share
-    total = seen.albedo * (ambient.astype(np.float32)[:, None] * level)
-    view = -seen.points / np.sqrt(np.einsum("ij,ij->j", seen.points, seen.points))
-    soft_open = np.float32(0.5) + np.float32(0.5) * open_share
-    for light in scene_lights:
-        shade = _coarse_shadow(light, camera, hits, seen) * soft_open
-        total += _lit_by(light, camera, seen, view, shade)
-    total += seen.albedo * seen.glow
+    openness = _openness(camera, seen, height, width)
+    shades = [_shade(light, camera, hits, seen) for light in lights]
+    total = np.empty_like(seen.albedo)
+    for start in range(0, height * width, _BAND):
+        band = slice(start, start + _BAND)
+        part, unblocked = seen.part(band), openness[band]
+        light = part.albedo * (_ambient(ambient, camera, part) * unblocked + part.glow)
+        view = -unit_length(part.points)
+        for lamp, shade in zip(lights, shades, strict=True):
+            dimmed = shade[band] * (np.float32(0.5) + np.float32(0.5) * unblocked)
+            light += _reflected(lamp, camera, part, view, dimmed)
+        total[:, band] = light
     return total.reshape(3, height, width)
 
 
-def _coarse_occlusion(camera: Camera, seen: Surfaces, height: int, width: int) -> Floats:
-    step = _OCCLUSION_STEP
-    part = (slice(None), slice(step // 2, None, step), slice(step // 2, None, step))
-    points = np.ascontiguousarray(seen.points.reshape(3, height, width)[part])
-    normals = np.ascontiguousarray(seen.normals.reshape(3, height, width)[part])
-    if not points.size:
-        return np.ones(height * width, np.float32)
-    pixel = float(camera.x[1] - camera.x[0]) * step
-    open_share = binomial(occlusion(points, normals, pixel))
-    return enlarged(open_share, step, height, width).ravel()
+def _ambient(ambient: Doubles, camera: Camera, seen: Surfaces) -> Floats:
+    """Ambient light (3, N): a little more from above."""
+    up = camera.rotation[2].astype(np.float32)
+    level = np.float32(0.85) + np.float32(0.15) * (up @ seen.shading)
+    light: Floats = ambient.astype(np.float32)[:, None] * level
+    return light
 
 
-def _coarse_shadow(light: Light, camera: Camera, hits: Hits, seen: Surfaces) -> Floats:
-    height, width = hits.depth.shape
-    step = _COARSE
-    part = (slice(step // 2, None, step), slice(step // 2, None, step))
-    ids = hits.ids[part]
-    if not ids.size:
-        return np.ones(height * width, np.float32)
-    points = seen.points.reshape(3, height, width)[(slice(None), *part)].reshape(3, -1)
-    world = camera.rotation.astype(np.float32) @ points + camera.position.astype(np.float32)[:, None]
-    lit = binomial(binomial(light.lit(world, ids.ravel()).reshape(ids.shape)))
-    return enlarged(lit, step, height, width).ravel()
-
-
-def _lit_by(light: Light, camera: Camera, seen: Surfaces, view: Floats, shade: Floats) -> Floats:
-    """Diffuse and glossy reflection (3, N) of one light."""
+def _reflected(light: Light, camera: Camera, seen: Surfaces, view: Floats, shade: Floats) -> Floats:
+    """Diffuse and glossy reflection (3, N) of one lamp."""
     position = (camera.rotation.T @ (light.position - camera.position)).astype(np.float32)
     towards = position[:, None] - seen.points
     square = np.einsum("ij,ij->j", towards, towards)
@@ -252,11 +76,90 @@ def _lit_by(light: Light, camera: Camera, seen: Surfaces, view: Floats, shade: F
     if light.axis is not None:
         axis = (camera.rotation.T @ light.axis).astype(np.float32)
         power *= np.maximum(-(axis @ towards), 0) * np.float32(0.85) + np.float32(0.15)
-    diffuse = np.maximum(np.einsum("ij,ij->j", seen.shading, towards), 0) * power
-    half = towards + view
-    half /= np.sqrt(np.einsum("ij,ij->j", half, half)) + np.float32(1e-6)
+    diffuse = np.maximum(np.einsum("ij,ij->j", seen.shading, towards), 0)
+    half = unit_length(towards + view)
     shine = np.maximum(np.einsum("ij,ij->j", seen.shading, half), 0)
     for _ in range(5):
         shine *= shine
     colour = light.colour.astype(np.float32)[:, None]
-    return colour * (seen.albedo * diffuse + seen.gloss * shine * power)
+    reflected: Floats = colour * (seen.albedo * (diffuse * power) + seen.gloss * shine * power)
+    return reflected
+
+
+def _shade(light: Light, camera: Camera, hits: Hits, seen: Surfaces) -> Floats:
+    """Share of a lamp's light (N,) that reaches the pixels."""
+    ids = _thinned(hits.ids, _SHADOW_STEP)
+    points = _thinned(seen.points.reshape(3, *hits.depth.shape), _SHADOW_STEP)
+    lit = light.lit(camera.world(points.reshape(3, -1)), ids.ravel()).reshape(ids.shape)
+    return _enlarged(binomial(binomial(lit)), _SHADOW_STEP, hits.depth.shape)
+
+
+def _openness(camera: Camera, seen: Surfaces, height: int, width: int) -> Floats:
+    """How open the half space over each pixel's surface is, (N,) in 0..1."""
+    step = _OCCLUSION_STEP
+    points = _thinned(seen.points.reshape(3, height, width), step)
+    normals = _thinned(seen.normals.reshape(3, height, width), step)
+    coarse = occlusion(points, normals, camera.pixel * step)
+    return _enlarged(binomial(coarse), step, (height, width))
+
+
+def occlusion(points: Floats, normals: Floats, pixel: float) -> Floats:
+    """How open the half space over points is, (H, W) in 0..1, judged by their neighbours on screen.
+
+    Neighbours on rings of 8, 20 and 40 cm that rise above a point's tangent plane close a part.
+
+    Args:
+        points: (3, H, W) metres, camera frame.
+        normals: (3, H, W) unit.
+        pixel: Size of a pixel at a depth of 1 m.
+    """
+    height, width = points.shape[1:]
+    rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
+    flat = points.reshape(3, -1)
+    blocked = np.zeros((height, width), np.float32)
+    for reach, turn in ((0.08, 0.0), (0.2, 0.35), (0.4, 0.8)):
+        radius = np.clip(
+            np.float32(reach) / (points[2] * np.float32(pixel)), 1.0, max(width / 4, 1)
+        )
+        for angle in turn + np.arange(6) * (np.pi / 3):
+            row = _on_screen(rows + radius * np.float32(np.sin(angle)), height)
+            column = _on_screen(columns + radius * np.float32(np.cos(angle)), width)
+            away = flat.take(row * width + column, axis=1) - points
+            blocked += _closed(away, normals, reach)
+    openness: Floats = np.clip(1.0 - blocked / 7.0, 0.25, 1.0)
+    return openness
+
+
+def _on_screen(place: Floats, size: int) -> Places:
+    return np.clip(np.rint(place), 0, size - 1).astype(np.int32)
+
+
+def _closed(away: Floats, normals: Floats, reach: float) -> Floats:
+    """Part (H, W) of the half space that neighbours at offsets (3, H, W) close."""
+    distance = np.sqrt(np.einsum("ijk,ijk->jk", away, away)) + np.float32(1e-4)
+    rise = np.einsum("ijk,ijk->jk", away, normals) / distance - np.float32(0.08)
+    near = np.clip(np.float32(1.6) - distance / np.float32(2.0 * reach), 0, 1)
+    closed: Floats = np.maximum(rise, 0) * near
+    return closed
+
+
+def _thinned(image: npt.NDArray[_T], step: int) -> npt.NDArray[_T]:
+    """Each step-th row and column of (..., H, W): the middle ones where the image is that large."""
+    rows, columns = (slice(min(step // 2, size - 1), None, step) for size in image.shape[-2:])
+    return np.ascontiguousarray(image[..., rows, columns])
+
+
+def _enlarged(coarse: Floats, step: int, shape: tuple[int, ...]) -> Floats:
+    """Bilinear enlargement to (H, W), flattened, of what `_thinned` left of an image."""
+    first, second, weight = _between(coarse.shape[0], step, shape[0])
+    tall = coarse[first] + (coarse[second] - coarse[first]) * weight[:, None]
+    first, second, weight = _between(coarse.shape[1], step, shape[1])
+    wide: Floats = tall[:, first] + (tall[:, second] - tall[:, first]) * weight
+    return wide.ravel()
+
+
+def _between(count: int, step: int, size: int) -> tuple[Places, Places, Floats]:
+    """For each pixel the coarse samples before and after it, and the weight of the second."""
+    place = np.clip((np.arange(size) - step // 2) / step, 0, count - 1)
+    first = place.astype(np.int32)
+    return first, np.minimum(first + 1, count - 1), (place - first).astype(np.float32)

@@ -16,10 +16,14 @@ import numpy.typing as npt
 from mtl_core.rooms.textures import Floats, Texture
 
 Doubles = npt.NDArray[np.float64]
+Rays = tuple[Floats, Floats, Floats]
+Placement = tuple[Floats, Floats, Floats, Floats]
 Shape = Literal["box", "tube", "ball"]
 
 _HUGE = np.float32(1e20)
 """Stands for 1 / 0 where a ray runs along a face: unlike infinity it gives no NaN."""
+
+_MISS = np.float32(np.inf)
 
 NEAR = np.float32(0.02)
 """Depth in metres below which nothing is seen."""
@@ -89,28 +93,30 @@ def _radius(taper: float) -> tuple[float, float]:
     return 1.0 - abs(taper) / 2, -taper / 2
 
 
-def enter_box(origin: Floats, rays: tuple[Floats, Floats, Floats], taper: float) -> Floats:
+def enter_box(origin: Floats, rays: Rays, taper: float) -> Floats:
     """Depth at which rays enter the cube |x|, |y|, |z| <= 1, +Inf where they miss."""
     del taper
     first, last = np.float32(-np.inf), np.float32(np.inf)
-    for start, ray in zip(origin, rays):
+    for start, ray in zip(origin, rays, strict=True):
         inverse = np.clip(np.float32(1.0) / ray, -_HUGE, _HUGE)
         middle, reach = inverse * -start, np.abs(inverse)
         first = np.maximum(first, middle - reach)
         last = np.minimum(last, middle + reach)
-    return np.where((first <= last) & (first > NEAR), first, np.float32(np.inf))
+    entry: Floats = np.where((first <= last) & (first > NEAR), first, _MISS)
+    return entry
 
 
-def enter_ball(origin: Floats, rays: tuple[Floats, Floats, Floats], taper: float) -> Floats:
+def enter_ball(origin: Floats, rays: Rays, taper: float) -> Floats:
     """Depth at which rays enter the unit ball, +Inf where they miss."""
     del taper
     nearest, length, (x, y, z) = _nearest(origin, rays)
     under = np.float32(1.0) - (x * x + y * y + z * z)
     depth = nearest - np.sqrt(np.maximum(under, 0) / length)
-    return np.where((under > 0) & (depth > NEAR), depth, np.float32(np.inf))
+    entry: Floats = np.where((under > 0) & (depth > NEAR), depth, _MISS)
+    return entry
 
 
-def enter_tube(origin: Floats, rays: tuple[Floats, Floats, Floats], taper: float) -> Floats:
+def enter_tube(origin: Floats, rays: Rays, taper: float) -> Floats:
     """Depth at which rays enter the (tapered) cylinder of |z| <= 1, +Inf where they miss."""
     nearest, _, (x, y, z) = _nearest(origin, rays)
     dx, dy, dz = rays
@@ -120,7 +126,7 @@ def enter_tube(origin: Floats, rays: tuple[Floats, Floats, Floats], taper: float
     b = dx * x + dy * y - grow * dz * radius
     c = x * x + y * y - radius * radius
     root = np.sqrt(np.maximum(b * b - a * c, 0))
-    best = np.full_like(a, np.inf)
+    best: Floats = np.full_like(a, _MISS)
     for sign in (-1.0, 1.0):
         step = (np.float32(sign) * root - b) / a
         on = (np.abs(z + step * dz) <= 1) & (b * b >= a * c)
@@ -133,9 +139,7 @@ def enter_tube(origin: Floats, rays: tuple[Floats, Floats, Floats], taper: float
     return best
 
 
-def _nearest(
-    origin: Floats, rays: tuple[Floats, Floats, Floats]
-) -> tuple[Floats, Floats, tuple[Floats, Floats, Floats]]:
+def _nearest(origin: Floats, rays: Rays) -> tuple[Floats, Floats, Rays]:
     """Where rays pass the centre closest: parameter, squared length of the ray, position.
 
     Quadratics are solved from here, since from a far origin float32 loses the digits that matter.
@@ -146,42 +150,49 @@ def _nearest(
     return depth, length, (origin[0] + depth * x, origin[1] + depth * y, origin[2] + depth * z)
 
 
-Enter = Callable[[Floats, tuple[Floats, Floats, Floats], float], Floats]
+Enter = Callable[[Floats, Rays, float], Floats]
 ENTER: dict[Shape, Enter] = {"box": enter_box, "tube": enter_tube, "ball": enter_ball}
 
 
-def unit_normals(solid: Solid, points: Floats) -> Floats:
-    """Outward gradients (3, N) of the unit shape at points (3, N) on its surface."""
-    return _NORMALS[solid.shape](solid, points)
+def outward(solid: Solid, linear: Floats, points: Floats) -> Floats:
+    """Outward unit normals (3, N) in the frame that `linear` (3, 3) maps to the unit shape.
+
+    Args:
+        solid: Whose surface it is.
+        linear: The linear part of the map to the unit shape.
+        points: (3, N) on the unit shape's surface.
+    """
+    if solid.shape == "box":
+        sides = unit_length(linear.T)
+        face = _face(points)
+        below = np.where(face == 0, points[0], np.where(face == 1, points[1], points[2])) < 0
+        normals: Floats = np.concatenate([sides, -sides], 1).take(face + 3 * below, axis=1)
+        return normals
+    gradient = points if solid.shape == "ball" else _tube_gradient(solid.taper, points)
+    return unit_length(linear.T @ gradient)
 
 
-def _box_normals(solid: Solid, points: Floats) -> Floats:
-    face = np.argmax(np.abs(points), 0)
-    normals = np.zeros_like(points)
-    columns = np.arange(points.shape[1])
-    normals[face, columns] = np.sign(points[face, columns])
-    return normals
+def unit_length(vectors: Floats) -> Floats:
+    """Vectors (3, N) at length 1."""
+    scaled: Floats = vectors / np.sqrt(np.einsum("ij,ij->j", vectors, vectors))
+    return scaled
 
 
-def _ball_normals(solid: Solid, points: Floats) -> Floats:
-    return points
+def _face(points: Floats) -> npt.NDArray[np.int8]:
+    """Axis (N,) of the face of the unit cube that points (3, N) lie on."""
+    x, y, z = np.abs(points)
+    face: npt.NDArray[np.int8] = (y > x).astype(np.int8)
+    face[z > np.maximum(x, y)] = 2
+    return face
 
 
-def _tube_normals(solid: Solid, points: Floats) -> Floats:
-    at, grow = (np.float32(v) for v in _radius(solid.taper))
+def _tube_gradient(taper: float, points: Floats) -> Floats:
+    at, grow = (np.float32(v) for v in _radius(taper))
     x, y, z = points
     radius = at + grow * z
-    side = np.stack([x, y, -grow * radius])
     on_side = np.abs(np.hypot(x, y) - radius) < np.abs(np.abs(z) - 1)
-    cap = np.stack([0 * x, 0 * x, np.sign(z)])
-    return np.where(on_side, side, cap)
-
-
-_NORMALS: dict[Shape, Callable[[Solid, Floats], Floats]] = {
-    "box": _box_normals,
-    "tube": _tube_normals,
-    "ball": _ball_normals,
-}
+    cap = np.stack([np.zeros_like(x), np.zeros_like(x), np.sign(z)])
+    return np.where(on_side, np.stack([x, y, -grow * radius]), cap)
 
 
 def bent_normals(solid: Solid, points: Floats) -> Floats:
@@ -189,15 +200,14 @@ def bent_normals(solid: Solid, points: Floats) -> Floats:
     half = solid.half.astype(np.float32)[:, None]
     inside = half * (1 - np.abs(points))
     edge = np.clip(1 - inside / np.float32(solid.bevel), 0, 1)
-    return np.sign(points) * edge * edge
+    normals: Floats = np.sign(points) * edge * edge
+    return normals
 
 
 def texture_coordinates(solid: Solid, points: Floats) -> tuple[Floats, Floats]:
     """Texture position (N,), (N,) in periods of points (3, N) on the unit shape's surface."""
-    if solid.shape == "box":
-        first, second, extent_u, extent_v = _box_coordinates(solid, points)
-    else:
-        first, second, extent_u, extent_v = _round_coordinates(solid, points)
+    place = _box_coordinates if solid.shape == "box" else _round_coordinates
+    first, second, extent_u, extent_v = place(solid, points)
     return (
         _periods(first, extent_u, solid.material.tile[0], solid.centre[0] + solid.centre[1]),
         _periods(second, extent_v, solid.material.tile[1], solid.centre[2]),
@@ -206,24 +216,25 @@ def texture_coordinates(solid: Solid, points: Floats) -> tuple[Floats, Floats]:
 
 def _periods(unit: Floats, extent: Floats, tile: float, shift: float) -> Floats:
     """Unit coordinates in -1..1 to periods; tiled textures start elsewhere on each solid."""
-    if tile == 0:
-        return np.float32(0.5) + np.float32(0.5) * unit
-    return unit * (extent / np.float32(tile)) + np.float32(shift * 3.7 % 1.0)
+    scale = extent / np.float32(tile) if tile else np.float32(0.5)
+    start = shift * 3.7 % 1.0 if tile else 0.5
+    periods: Floats = unit * scale + np.float32(start)
+    return periods
 
 
-def _box_coordinates(solid: Solid, points: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-    face = np.argmax(np.abs(points), 0)
-    across, up = np.array([1, 0, 0]), np.array([2, 2, 1])
-    half = solid.half.astype(np.float32)
-    if solid.material.grain:
-        swap = half[across] < half[up]
-        across, up = np.where(swap, up, across), np.where(swap, across, up)
-    columns = np.arange(points.shape[1])
-    u, v = across[face], up[face]
-    return points[u, columns], points[v, columns], half[u], half[v]
+def _box_coordinates(solid: Solid, points: Floats) -> Placement:
+    face, half = _face(points), solid.half.astype(np.float32)
+    u, v = np.where(face == 0, points[1], points[0]), np.where(face == 2, points[1], points[2])
+    across, up = half[[1, 0, 0]], half[[2, 2, 1]]
+    if not solid.material.grain:
+        return u, v, across[face], up[face]
+    swap = across < up
+    swapped = swap[face]
+    longer, shorter = np.maximum(across, up), np.minimum(across, up)
+    return np.where(swapped, v, u), np.where(swapped, u, v), longer[face], shorter[face]
 
 
-def _round_coordinates(solid: Solid, points: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+def _round_coordinates(solid: Solid, points: Floats) -> Placement:
     turn = np.arctan2(points[1], points[0]) / np.float32(np.pi)
     half = solid.half.astype(np.float32)
     girth = np.float32(np.pi * (half[0] + half[1]) / 2)
