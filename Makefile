@@ -23,9 +23,6 @@ export CMAKE_PREFIX_PATH := $(abspath $(VENV))
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 endif
 
-# ONNX Runtime reports to its maker over the network unless this is set before it is imported.
-export ORT_DISABLE_TELEMETRY ?= 1
-
 # ---- .venv: a stamp for each step -----------------------------------------------------------------
 GPU ?= $(if $(wildcard $(VENV)/.onnxruntime-gpu),1,0)
 ORT := onnxruntime$(if $(filter 1,$(GPU)),-gpu)
@@ -95,10 +92,11 @@ constraints: $(DEV) ## resolve constraints/versions.txt anew
 
 # ---- Use ------------------------------------------------------------------------------------------
 demo: $(RUN) ## play a recording to the real node, results in out/demo (BAG=path: your own)
-	$(BIN)/mtl-demo --out out/demo $(if $(BAG),--bag '$(BAG)')
+	$(BIN)/mtl-demo $(if $(BAG),--bag '$(BAG)')
 
 bench: $(DEV) ## measure the model and the renderer on this machine
-	$(BIN)/python tests/bench.py
+	$(BIN)/python benchmarks/frame.py
+	$(BIN)/python benchmarks/rooms.py
 
 # ---- Checks ---------------------------------------------------------------------------------------
 test: lint colcon pytest ## everything that CI runs
@@ -113,6 +111,8 @@ format: $(DEV) ## let ruff rewrite what it can
 	$(BIN)/python -m ruff check --fix
 	$(BIN)/python -m ruff format
 
+# Torch's threads spin while they wait for each other: on a busy machine that took 5 times as long.
+pytest: export OMP_WAIT_POLICY ?= passive
 pytest: $(DEV) ## the tests in tests/, with branch coverage of core and bags
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
 

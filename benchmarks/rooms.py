@@ -1,4 +1,4 @@
-"""Measure how fast rooms are made and photographed, on one thread: python benchmarks/rooms.py."""
+"""Measure how fast rooms are made and photographed, on one thread."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import numpy as np  # noqa: E402
 from mtl_core.geometry import Intrinsics  # noqa: E402
 from mtl_core.rooms import Room  # noqa: E402
 
-KINECT = Intrinsics(640, 480, 525.0, 525.0, 319.5, 239.5)
+CAMERA = Intrinsics(640, 480, 525.0, 525.0, 319.5, 239.5)
 SIZES = ((480, 640), (288, 384))
 
 
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     made = [seconds(partial(furnish, rooms, seed)) for seed in range(options.rooms)]
     rows = {"rooms made": np.array(made)}
     for height, width in SIZES:
-        camera = KINECT.resized(width, height)
+        camera = CAMERA.resized(width, height)
         shots = [(room, pose) for room in rooms for pose in room.camera_path(options.frames)]
         taken = [seconds(partial(room.render, pose, camera)) for room, pose in shots]
         rows[f"frames {height}x{width}"] = np.array(taken)

@@ -17,6 +17,7 @@ from mtl_bags.compose import NANOSECONDS, Stamped, cdr_stamp_ns, image, serializ
 from mtl_bags.errors import BagError
 from mtl_bags.messages import to_mask
 from mtl_bags.reader import (
+    CAMERA_INFO,
     COMPRESSED_IMAGE,
     IMAGE,
     BagReader,
@@ -290,6 +291,24 @@ def test_without_a_colour_topic_the_topics_are_listed(tmp_path: Path) -> None:
         pytest.raises(BagError, match=r"no colour images; .* got /cam/depth/image_raw \[sensor"),
     ):
         find_colour_topic(reader)
+
+
+@pytest.mark.parametrize(
+    "image_topic",
+    ["/cam/image_raw", "/cam/image_raw/compressed", "/cam/image_compressed"],
+)
+def test_a_camera_info_is_found_beside_every_kind_of_image(
+    tmp_path: Path, image_topic: str
+) -> None:
+    kind = COMPRESSED_IMAGE if "compressed" in image_topic else IMAGE
+    records = [
+        Record(image_topic, kind, 1, picture(1)),
+        Record("/cam/camera_info", CAMERA_INFO, 1, picture(1)),
+    ]
+    with BagReader(write(tmp_path / "bag", records)) as reader:
+        info = find_camera_info_topic(reader, reader.topic(image_topic))
+    assert info is not None
+    assert info.name == "/cam/camera_info"
 
 
 @pytest.mark.data

@@ -50,7 +50,8 @@ def changed(**fields):
         (changed(depth={"min_m": 1}), "DepthSpec: fields missing or unknown: canonical_fx, max_m"),
         (changed(label_map={"name": "m"}), "not a label map"),
         (changed(metrics={"miou": "good"}), "wrong field"),
-        (changed(input={"height": "x", "width": 3, "mean": [], "std": []}), "wrong field"),
+        (changed(data="abc"), "data must be a list of texts, got 'abc'"),
+        (changed(input={"height": "x", "width": 3, "mean": [], "std": []}), "multiples of 32, got xx3"),
     ],
 )
 def test_a_card_that_is_not_understood_is_refused(text, message):
@@ -69,6 +70,7 @@ def test_a_card_without_a_field_is_refused_and_the_field_named():
     ("make", "message"),
     [
         (lambda: InputSpec(240, 320, (0, 0, 0), (1, 1, 1)), "multiples of 32, got 240x320"),
+        (lambda: InputSpec(64.0, 64, (0, 0, 0), (1, 1, 1)), r"multiples of 32, got 64\.0x64"),
         (lambda: InputSpec(64, 64, (0, 0, 0), (1, 0, 1)), "std > 0"),
         (lambda: DepthSpec(2.0, 1.0, 300.0), "min_m < max_m"),
         (lambda: DepthSpec(1.0, 2.0, 0.0), "canonical_fx > 0"),

@@ -61,7 +61,15 @@ def test_a_map_survives_its_dictionary(name):
     assert LabelMap.from_dict(label_map.to_dict()) == label_map
 
 
-@pytest.mark.parametrize("fields", [{}, {"name": "m", "classes": 3, "colours": []}])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        "nyu13",
+        {"name": "m", "classes": 3, "colours": []},
+        {"name": "m", "classes": ["a"], "colours": [[1, 2, 3]], "void": 0},
+    ],
+)
 def test_a_dictionary_that_is_no_map_is_refused(fields):
     with pytest.raises(LabelMapError, match="not a label map"):
         LabelMap.from_dict(fields)

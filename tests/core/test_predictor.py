@@ -1,5 +1,7 @@
 """The run time: what a model says arrives at the image's size, and foreign files are refused."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import onnx
@@ -160,6 +162,13 @@ def test_a_foreign_file_is_refused_with_what_was_expected(tmp_path, write, messa
     with pytest.raises(MtlError, match=message) as caught:
         OnnxPredictor(path)
     assert str(path) in str(caught.value)
+
+
+def test_a_teacher_is_not_taken_for_a_student(tmp_path):
+    card = replace(tiny_student.card(), role="teacher")
+    path = tiny_student.write(tmp_path / "teacher.onnx", card)
+    with pytest.raises(MtlError, match="expected the model of a student, its card says teacher"):
+        OnnxPredictor(path)
 
 
 def test_outputs_that_are_not_the_cards_are_refused(tmp_path, path):

@@ -14,9 +14,9 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import jaccard_score
 
-from mtl_bags.compose import Stamped, cdr_stamp_ns, image, serialize
+from mtl_bags.compose import Stamped, camera_info, cdr_stamp_ns, image, serialize
 from mtl_bags.messages import to_colour_image, to_depth, to_mask
-from mtl_bags.reader import COMPRESSED_IMAGE, IMAGE, BagReader, find_colour_topic
+from mtl_bags.reader import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, BagReader, find_colour_topic
 from mtl_bags.synthetic import (
     CAMERA_INFO_TOPIC,
     IMAGE_TOPIC,
@@ -24,6 +24,7 @@ from mtl_bags.synthetic import (
     TRUTH_MASK_TOPIC,
 )
 from mtl_bags.writer import BagWriter
+from mtl_core.geometry import Intrinsics
 from mtl_perception import topics
 from tiny_student import write
 
@@ -179,7 +180,40 @@ def test_real_recordings_are_answered_frame_by_frame(
     assert [got_summary[key] for key in ("miou", "absrel", "delta1")] == [None] * 3
 
 
+def test_a_camera_info_of_another_size_does_not_keep_the_demo_waiting(
+    tmp_path: Path, model: Path
+) -> None:
+    """Uncalibrated drivers send 0x0; the node answers, and withholds its camera_info."""
+    header = Stamped(1, "camera")
+    info = camera_info(Intrinsics(8, 6, 5.0, 5.0, 3.5, 2.5), header)
+    picture = image(np.zeros((48, 64, 3), np.uint8), "rgb8", header)
+    with BagWriter(tmp_path / "bag") as writer:
+        writer.write("/cam/camera_info", CAMERA_INFO, 1, serialize(info))
+        writer.write("/cam/image_raw", IMAGE, 2, serialize(picture))
+    done = demo(tmp_path / "out", model, "--bag", tmp_path / "bag")
+    assert done.returncode == 0, done.stderr
+    assert summary(tmp_path / "out")["frames_answered"] == 1
+
+
 # What cannot work is said
+
+
+def test_a_topic_that_is_no_image_is_refused(tmp_path: Path, model: Path) -> None:
+    info = camera_info(Intrinsics(8, 6, 5.0, 5.0, 3.5, 2.5), Stamped(1, "camera"))
+    with BagWriter(tmp_path / "bag") as writer:
+        writer.write("/cam/camera_info", CAMERA_INFO, 1, serialize(info))
+    arguments = ("--bag", tmp_path / "bag", "--image-topic", "/cam/camera_info")
+    done = demo(tmp_path / "out", model, *arguments)
+    assert done.returncode == 1
+    assert "/cam/camera_info: expected images of type sensor_msgs/msg/Image" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_failed_demo_leaves_no_results_of_an_earlier_one(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "summary.json").write_text("{}")
+    (tmp_path / "contact_sheet.png").write_bytes(b"old")
+    assert demo(tmp_path, model, "--bag", tmp_path / "nowhere").returncode == 1
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_recording_without_a_colour_topic_is_refused_with_its_topics(

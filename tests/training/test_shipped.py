@@ -13,7 +13,7 @@ from mtl_training.evaluate import evaluate
 
 ROOT = Path(__file__).parents[2]
 MODELS = sorted((ROOT / "src/mtl_perception/models").glob("student-*.onnx"))
-GOLDEN_STEP = 6
+GOLDEN_STEP = 6  # as tests/golden/write.py samples
 
 
 def test_a_student_ships():
@@ -49,7 +49,6 @@ def test_the_card_says_what_the_file_measures(path, mtl_data):
     figures = evaluate(predictor, (data.sample(i) for i in range(len(data))), len(data))
     said = {k.removeprefix("nyuv2_val_"): v for k, v in predictor.card.metrics.items()}
     assert said == pytest.approx(figures, abs=1e-3)
-    # What a plain run of 15 epochs at 192x256 reaches; less would be a defect.
-    assert figures["miou"] >= 0.402
-    assert figures["rmse_m"] <= 0.884
-    assert figures["delta1"] >= 0.606
+    assert figures["miou"] >= 0.42
+    assert figures["rmse_m"] <= 0.88
+    assert figures["delta1"] >= 0.61

@@ -72,7 +72,7 @@ def test_a_file_of_another_network_is_not_released(config, made_data, tmp_path, 
         "mtl_training.release.export", lambda net, *args: export(network(config, seed=5), *args)
     )
     with pytest.raises(ExportError, match=r"output segmentation differs from torch's by \d"):
-        release(tmp_path / "run", tmp_path / "m.onnx", "val.txt")
+        release(tmp_path / "run", tmp_path / "models", "val.txt")
     assert not (tmp_path / "m.onnx").exists()
 
 
@@ -126,6 +126,11 @@ def test_training_reduces_the_loss(config, made_data, tmp_path):
     assert log[-1]["depth"] < log[0]["depth"]
 
 
+def test_fewer_samples_than_a_batch_are_refused(config, made_data, tmp_path):
+    with pytest.raises(ConfigError, match="4 samples do not fill a batch of 5"):
+        train(replace(config, batch_size=5), tmp_path / "run", CPU, workers=0)
+
+
 def test_another_configuration_does_not_overwrite_a_run(config, made_data, tmp_path):
     train(replace(config, epochs=1), tmp_path / "run", CPU, workers=0)
     before = (tmp_path / "run" / CHECKPOINT).read_bytes()
@@ -146,6 +151,8 @@ def test_a_run_starts_from_the_averaged_weights_of_another(config, made_data, tm
         if "running" not in name and "num_batches" not in name:
             torch.testing.assert_close(ended.weights[name], weight, atol=1e-6, rtol=1e-6)
     assert json.loads((second / RECORD).read_text())["start"] == begun.record
+    shipped = OnnxPredictor(release(second, tmp_path / "models", "val.txt")).card
+    assert len(shipped.data) == 2, "a card names the data of every run behind it"
     with pytest.raises(ResumeError, match="other settings: start"):
         train(still, second, CPU, workers=0)
 
@@ -153,15 +160,13 @@ def test_a_run_starts_from_the_averaged_weights_of_another(config, made_data, tm
 def test_release_writes_a_file_that_says_what_it_is(config, made_data, tmp_path):
     config = replace(config, epochs=1)
     train(config, tmp_path / "run", CPU, workers=0)
-    out = tmp_path / "models" / "student-smoke.onnx"
-    written = release(tmp_path / "run", out, "val.txt")
+    out = release(tmp_path / "run", tmp_path / "models", "val.txt")
     card = OnnxPredictor(out).card
-    assert card == written
-    assert card.name == "student-smoke"
+    assert card.name == out.stem == "smoke"
     assert card.metrics["nyuv2_val_images"] == 1
     assert 0 <= card.metrics["nyuv2_val_miou"] <= 1
     assert "fit.txt" in card.data[0]
-    assert [p.name for p in out.parent.iterdir()] == [out.name]
+    assert list((tmp_path / "models").iterdir()) == [out]
     trained = load_network(load_finished(tmp_path / "run"))
     tensor = np.random.default_rng(0).normal(size=(1, 3, 64, 96)).astype(np.float32)
     with torch.no_grad():
@@ -175,19 +180,19 @@ def test_an_unfinished_run_is_not_released(config, made_data, tmp_path, monkeypa
     with pytest.raises(KeyboardInterrupt):
         train(config, tmp_path / "run", CPU, workers=0)
     with pytest.raises(ResumeError, match="1 of 2 epochs done"):
-        release(tmp_path / "run", tmp_path / "m.onnx", "val.txt")
-    assert not (tmp_path / "m.onnx").exists()
+        release(tmp_path / "run", tmp_path / "models", "val.txt")
+    assert not (tmp_path / "models").exists()
     with pytest.raises(ResumeError, match=r"expected run\.json and checkpoint\.pt"):
-        release(tmp_path, tmp_path / "m.onnx", "val.txt")
+        release(tmp_path, tmp_path / "models", "val.txt")
 
 
 def test_the_command_line_goes_the_whole_way(config, made_data, tmp_path, capsys):
     toml = write_toml(tmp_path / "c.toml", replace(config, epochs=1, room_frames=0))
-    run, out = str(tmp_path / "run"), str(tmp_path / "student.onnx")
+    run, out = str(tmp_path / "run"), str(tmp_path)
     assert main(["student", str(toml), "--run", run, "--device", "cpu", "--workers", "0"]) == 0
     assert main(["export", run, "--out", out]) == 0
     capsys.readouterr()
-    assert main(["evaluate", out, "--list", "fit.txt"]) == 0
+    assert main(["evaluate", f"{out}/smoke.onnx", "--list", "fit.txt"]) == 0
     assert json.loads(capsys.readouterr().out)["images"] == 2
 
 
@@ -207,6 +212,7 @@ def test_a_configuration_survives_its_file(config, tmp_path):
         ({"speed": 3}, "missing or unknown: speed"),
         ({"epochs": "3"}, "epochs must be int, got '3'"),
         ({"epochs": 0}, "epochs >= 1"),
+        ({"nyuv2_list": "", "room_frames": 0}, "nothing to train on"),
         ({"width": 100}, "multiples of 32, got 64x100"),
         ({"ema_decay": 1.0}, r"\[0, 1\), got 1.0"),
     ],
@@ -228,8 +234,9 @@ def test_the_shipped_configurations_are_valid(pytestconfig):
 
 def test_a_card_is_the_only_metadata(config, made_data, tmp_path):
     train(replace(config, epochs=1, room_frames=0), tmp_path / "run", CPU, workers=0)
-    release(tmp_path / "run", tmp_path / "m.onnx", "val.txt")
-    session = ort.InferenceSession(str(tmp_path / "m.onnx"), providers=["CPUExecutionProvider"])
+    release(tmp_path / "run", tmp_path / "models", "val.txt")
+    path = str(tmp_path / "models" / "smoke.onnx")
+    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
     metadata = session.get_modelmeta().custom_metadata_map
     assert list(metadata) == [METADATA_KEY]
-    assert ModelCard.from_json(metadata[METADATA_KEY]).name == "m"
+    assert ModelCard.from_json(metadata[METADATA_KEY]).name == "smoke"

@@ -33,8 +33,8 @@ def _student(args: argparse.Namespace) -> None:
 
 
 def _export(args: argparse.Namespace) -> None:
-    card = release(args.run, args.out, args.val_list)
-    print(f"{args.out}: {json.dumps(dict(card.metrics), indent=1)}")
+    path = release(args.run, args.out, args.val_list)
+    print(f"{path}\n{OnnxPredictor(path).card.to_json()}")
 
 
 def _evaluate(args: argparse.Namespace) -> None:
@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
 
     export = commands.add_parser("export", help="write a finished run as ONNX with its card")
     export.add_argument("run", type=Path, help="folder of a finished run")
-    export.add_argument("--out", type=Path, required=True, help="ONNX file to write")
+    export.add_argument("--out", type=Path, required=True, help="folder for the ONNX file")
     export.add_argument("--val-list", default="val.txt", help="NYUv2 list for the card's metrics")
     export.set_defaults(do=_export)
 

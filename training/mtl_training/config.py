@@ -55,6 +55,8 @@ class StudentConfig:
         """Refuse settings that cannot train anything."""
         if self.height % 32 or self.width % 32 or min(self.height, self.width) <= 0:
             raise ConfigError(f"height and width: multiples of 32, got {self.height}x{self.width}")
+        if not self.nyuv2_list and not self.room_frames:
+            raise ConfigError("nothing to train on: nyuv2_list is empty and room_frames is 0")
         if self.epochs < 1 or self.batch_size < 2 or self.room_frames < 0:
             raise ConfigError(
                 "epochs >= 1, batch_size >= 2 and room_frames >= 0 expected, got "

@@ -19,7 +19,7 @@ from mtl_training.data.loader import AugmentedSamples, EpochOrder, batches
 from mtl_training.data.nyuv2 import NYUv2
 from mtl_training.data.rooms import Rooms
 from mtl_training.data.sample import SampleSource
-from mtl_training.errors import ResumeError
+from mtl_training.errors import ConfigError, ResumeError
 from mtl_training.model import build_student, build_tasks, input_spec
 from mtl_training.networks.student import Student
 from mtl_training.provenance import commit
@@ -110,6 +110,7 @@ def train(
         ResumeError: The folder holds a run of another configuration or start, or `start` holds no
             finished run.
         DatasetError: The data are absent.
+        ConfigError: There are fewer samples than a batch holds.
     """
     finished = load_finished(start) if start else None
     folder.mkdir(parents=True, exist_ok=True)
@@ -120,6 +121,8 @@ def train(
     )
     order = EpochOrder(len(samples), config.seed)
     loader = batches(samples, order, config.batch_size, workers)
+    if not len(loader):
+        raise ConfigError(f"{len(samples)} samples do not fill a batch of {config.batch_size}")
     run = new_run(config, tasks, config.epochs * len(loader), device)
     if finished:
         run.student.load_state_dict(finished.weights)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -44,40 +48,51 @@ def load_network(finished: Finished) -> Exported:
     return Exported(student.eval(), tasks)
 
 
-def release(folder: Path, out: Path, val_list: str) -> ModelCard:
+def release(folder: Path, out: Path, val_list: str) -> Path:
     """Export a finished run, measure the file on a NYUv2 list and write both into its card.
+
+    Args:
+        folder: Of the run.
+        out: Folder for the file, which is named after the configuration's `name`.
+        val_list: A file of `$MTL_DATA/nyuv2`.
+
+    Returns:
+        The file, which appears only when all of that has gone well.
 
     Raises:
         ResumeError: The run is absent or unfinished.
         DatasetError: The list is absent.
         ExportError: The file does not compute what the network computes.
     """
-    finished = load_finished(folder)
-    network, config = load_network(finished), finished.config
-    data = NYUv2(val_list)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}")
-    export(network, input_spec(config), temporary)
-    card = ModelCard(
-        name=out.stem,
+    finished, data = load_finished(folder), NYUv2(val_list)
+    out.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory() as scratch:
+        path = Path(scratch) / f"{finished.config.name}.onnx"
+        network, card = load_network(finished), _card(finished)
+        export(network, card.input, path)
+        write_card(path, card)
+        predictor = OnnxPredictor(path)
+        check_agreement(network, predictor)
+        figures = evaluate(predictor, (data.sample(i) for i in range(len(data))), len(data))
+        prefix = f"nyuv2_{Path(val_list).stem}"
+        metrics = {f"{prefix}_{name}": round(value, 4) for name, value in figures.items()}
+        write_card(path, replace(card, metrics=metrics))
+        return Path(shutil.copy(path, out))
+
+
+def _card(finished: Finished) -> ModelCard:
+    config = finished.config
+    return ModelCard(
+        name=config.name,
         role="student",
         input=input_spec(config),
         label_map=LabelMap.load(LABEL_MAP),
         depth=depth_spec(config),
-        data=_data(config),
+        data=_data(finished.record),
         licence=LICENCE,
         metrics={},
         commit=str(finished.record["commit"]),
     )
-    write_card(temporary, card)
-    check_agreement(network, OnnxPredictor(temporary))
-    samples = (data.sample(i) for i in range(len(data)))
-    figures = evaluate(OnnxPredictor(temporary), samples, len(data))
-    stem = Path(val_list).stem
-    card = replace(card, metrics={f"nyuv2_{stem}_{k}": round(v, 4) for k, v in figures.items()})
-    write_card(temporary, card)
-    temporary.replace(out)
-    return card
 
 
 def check_agreement(network: Exported, predictor: OnnxPredictor) -> None:
@@ -106,9 +121,13 @@ def golden_input(spec: InputSpec) -> npt.NDArray[np.float32]:
     return preprocess.tensor
 
 
-def _data(config: StudentConfig) -> tuple[str, ...]:
+def _data(record: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """What a run was trained on, and the runs that it started from, the first one first."""
+    if record is None:
+        return ()
+    config = StudentConfig(**record["config"])
     nyu = f"NYU Depth v2 {config.nyuv2_list}: labels (13 classes) and in-painted 8-bit depth"
     rooms = f"synthetic rooms of this project, {config.room_frames} new frames each epoch"
-    return tuple(
-        text for text, used in ((nyu, config.nyuv2_list), (rooms, config.room_frames)) if used
-    )
+    used = ((nyu, config.nyuv2_list), (rooms, config.room_frames))
+    mine = "; ".join(text for text, is_used in used if is_used)
+    return (*_data(record.get("start")), f"{config.epochs} epochs of {mine}")

@@ -184,9 +184,7 @@ def find_colour_topic(reader: BagReader) -> Topic:
 
 def find_camera_info_topic(reader: BagReader, image_topic: Topic) -> Topic | None:
     """Return the `camera_info` that stands beside an image topic, where the recording has it."""
-    name = image_topic.name
-    if image_topic.msgtype == COMPRESSED_IMAGE:
-        name = name.rpartition("/")[0]
+    name = image_topic.name.removesuffix("/compressed")
     beside = f"{name.rpartition('/')[0]}/camera_info"
     infos = (t for t in reader.topics if t.msgtype == CAMERA_INFO and t.count)
     return next((topic for topic in infos if topic.name == beside), None)

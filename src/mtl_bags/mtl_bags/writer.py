@@ -106,9 +106,7 @@ class BagWriter:
         try:
             self._writer.close()
             self._check_free()
-            if self.path.exists():
-                os.rename(self.path, self._hidden / "replaced")
-            os.rename(self._growing, self.path)
+            self._take_name()
         except OSError as err:
             raise BagError(f"cannot complete {self.path}: {err}") from err
         finally:
@@ -118,6 +116,19 @@ class BagWriter:
         """Remove what was written."""
         self._writer.abort()
         shutil.rmtree(self._hidden, ignore_errors=True)
+
+    def _take_name(self) -> None:
+        """Put what grew in the place of what stands there, which comes back if that fails."""
+        replaced = self._hidden / "replaced"
+        if not self.path.exists():
+            os.rename(self._growing, self.path)
+            return
+        os.rename(self.path, replaced)
+        try:
+            os.rename(self._growing, self.path)
+        except OSError:
+            os.rename(replaced, self.path)
+            raise
 
     def _connect(self, topic: str, msgtype: str) -> Connection:
         if msgtype not in self._typestore.fielddefs:

@@ -41,7 +41,8 @@ class InputSpec:
 
     def __post_init__(self) -> None:
         """Refuse sizes and statistics that no network of ours has."""
-        if self.height <= 0 or self.width <= 0 or self.height % 32 or self.width % 32:
+        sides = (self.height, self.width)
+        if not all(isinstance(side, int) and side > 0 and side % 32 == 0 for side in sides):
             raise ModelCardError(
                 f"input sides must be positive multiples of 32, got {self.height}x{self.width}"
             )
@@ -107,6 +108,8 @@ class ModelCard:
             raise ModelCardError(f"model card of schema {self.schema!r}, expected {SCHEMA}")
         if self.role not in get_args(Role):
             raise ModelCardError(f"role must be one of {get_args(Role)}, got {self.role!r}")
+        if not isinstance(self.data, tuple) or not all(isinstance(d, str) for d in self.data):
+            raise ModelCardError(f"data must be a list of texts, got {self.data!r:.80}")
 
     def to_json(self) -> str:
         """The card as the text that `from_json` reads."""
@@ -138,7 +141,7 @@ class ModelCard:
                 input=_spec(InputSpec, fields["input"]),
                 label_map=LabelMap.from_dict(fields["label_map"]),
                 depth=_spec(DepthSpec, fields["depth"]),
-                data=tuple(fields["data"]),
+                data=_tuple(fields["data"]),
                 licence=str(fields["licence"]),
                 metrics={str(k): float(v) for k, v in fields["metrics"].items()},
                 commit=str(fields["commit"]),
@@ -171,4 +174,8 @@ def _spec(cls: type[Any], fields: Any) -> Any:
     if not isinstance(fields, dict):
         raise ModelCardError(f"{cls.__name__} must be an object, got {fields!r:.80}")
     _check_keys(cls.__name__, fields, cls)
-    return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+    return cls(**{k: _tuple(v) for k, v in fields.items()})
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

@@ -74,13 +74,17 @@ class LabelMap:
         Raises:
             LabelMapError: A field is missing, unknown or of the wrong kind.
         """
+        if not isinstance(fields, dict) or fields.keys() != {"name", "classes", "colours"}:
+            raise LabelMapError(
+                f"not a label map: expected name, classes and colours, got {fields!r:.200}"
+            )
         try:
             return cls(
                 name=str(fields["name"]),
                 classes=tuple(str(c) for c in fields["classes"]),
                 colours=tuple(tuple(c) for c in fields["colours"]),
             )
-        except (KeyError, TypeError) as err:
+        except TypeError as err:
             raise LabelMapError(f"not a label map ({err!r}): {fields!r:.200}") from err
 
     def to_dict(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -9,6 +10,9 @@ from typing import Protocol
 import cv2
 import numpy as np
 import numpy.typing as npt
+
+# A robot reports to nobody; the library reads this when it is loaded.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime as ort
 
 from mtl_core.card import METADATA_KEY, DepthSpec, InputSpec, ModelCard
@@ -203,6 +207,8 @@ def _read_card(path: Path, session: ort.InferenceSession) -> ModelCard:
 
 
 def _check_interface(path: Path, session: ort.InferenceSession, card: ModelCard) -> None:
+    if card.role != "student":
+        raise ModelError(f"{path}: expected the model of a student, its card says {card.role}")
     spec = card.input
     inputs = {i.name: i.shape[1:] for i in session.get_inputs()}
     if inputs != {INPUT: [3, spec.height, spec.width]}:

@@ -63,6 +63,9 @@ def _domain() -> Iterator[None]:
 def _run(options: argparse.Namespace) -> Summary:
     environment.prepare()
     options.out.mkdir(parents=True, exist_ok=True)
+    summary_path, sheet_path = options.out / "summary.json", options.out / "contact_sheet.png"
+    for path in (summary_path, sheet_path):
+        path.unlink(missing_ok=True)  # a demo that fails leaves no results, not the last ones
     model = find_model(options.model)
     label_map = OnnxPredictor(model).card.label_map
     answers_path = options.out / "answers"
@@ -75,9 +78,8 @@ def _run(options: argparse.Namespace) -> Summary:
             ledger = Replay(recording, camera, node, hz).run(answers_path, progress)
         with BagReader(answers_path) as answers:
             summary = Summary.of(ledger, score(recording, answers, label_map))
-            sheet = options.out / "contact_sheet.png"
-            write_sheet(sheet, recording, camera.image.name, answers, label_map)
-    (options.out / "summary.json").write_text(f"{summary.to_json()}\n", encoding="utf-8")
+            write_sheet(sheet_path, recording, camera.image.name, answers, label_map)
+    summary_path.write_text(f"{summary.to_json()}\n", encoding="utf-8")
     return summary
 
 

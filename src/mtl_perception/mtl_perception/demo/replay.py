@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from mtl_bags.compose import cdr_stamp_ns
+from mtl_bags.errors import BagError
 from mtl_bags.frames import RecordedFrame, recorded_frames
 from mtl_bags.reader import (
     CAMERA_INFO,
@@ -64,6 +65,11 @@ class Camera:
             BagError: There is no such topic, or no topic with colour images.
         """
         image = reader.topic(image_topic) if image_topic else find_colour_topic(reader)
+        if image.msgtype not in (IMAGE, COMPRESSED_IMAGE) or not image.count:
+            raise BagError(
+                f"{image.name}: expected images of type {IMAGE} or {COMPRESSED_IMAGE}, "
+                f"got {image.count} messages of type {image.msgtype}"
+            )
         return cls(image, find_camera_info_topic(reader, image))
 
     @property
@@ -109,7 +115,8 @@ class Replay:
     ) -> None:
         """Keep what to play to whom."""
         self._reader, self._camera, self._node, self._hz = reader, camera, node, hz
-        self._results = _Results(Ledger({**PICTURES, **(INFOS if camera.info else {})}))
+        # Not the camera_infos: the node withholds one that does not fit its image.
+        self._results = _Results(Ledger(PICTURES))
 
     def run(self, answers: Path, progress: Progress = iter) -> Ledger:
         """Play all frames and return when each was answered.
