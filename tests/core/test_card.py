@@ -51,7 +51,7 @@ def changed(**fields):
         (changed(label_map={"name": "m"}), "not a label map"),
         (changed(metrics={"miou": "good"}), "wrong field"),
         (changed(data="abc"), "data must be a list of texts, got 'abc'"),
-        (changed(input={"height": "x", "width": 3, "mean": [], "std": []}), "multiples of 32, got xx3"),
+        (changed(input={"height": "x", "width": 3, "mean": [], "std": []}), "of 32, got xx3"),
     ],
 )
 def test_a_card_that_is_not_understood_is_refused(text, message):

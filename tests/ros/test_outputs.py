@@ -152,7 +152,7 @@ def test_camera_info_of_another_size_is_neither_used_nor_passed_on(peer: Peer) -
     peer.see_through(frames.camera_info(fx=3 * CANONICAL_FX), frames.image())
     other = frames.image(frames.rgb(2 * WIDTH, 2 * HEIGHT))
     stamp = peer.send(other)
-    peer.wait(lambda: stamp in peer.got[topics.OVERLAY], "overlay")  # it is published last
+    peer.wait(lambda: all(stamp in peer.got[name] for name in IMAGES), "all images")
     assert not any(stamp in peer.got[name] for name in topics.CAMERA_INFOS)
     near, _ = frames.halves(frames.pixels(peer.got[topics.DEPTH][stamp]))
     np.testing.assert_allclose(near, metres(frames.NEAR), rtol=1e-5)

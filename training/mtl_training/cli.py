@@ -14,6 +14,7 @@ from mtl_core.errors import MtlError
 from mtl_core.predictor import OnnxPredictor
 from mtl_training.config import load_config
 from mtl_training.data.nyuv2 import NYUv2
+from mtl_training.data.rooms import HeldOutRooms
 from mtl_training.engine import train
 from mtl_training.errors import TrainingError
 from mtl_training.evaluate import evaluate
@@ -38,11 +39,8 @@ def _export(args: argparse.Namespace) -> None:
 
 
 def _evaluate(args: argparse.Namespace) -> None:
-    data = NYUv2(args.list)
-    figures = evaluate(
-        OnnxPredictor(args.model), (data.sample(i) for i in range(len(data))), len(data)
-    )
-    print(json.dumps(figures, indent=1))
+    data = HeldOutRooms(args.rooms) if args.rooms else NYUv2(args.list)
+    print(json.dumps(evaluate(OnnxPredictor(args.model), data), indent=1))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -63,9 +61,11 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--val-list", default="val.txt", help="NYUv2 list for the card's metrics")
     export.set_defaults(do=_export)
 
-    measure = commands.add_parser("evaluate", help="measure an ONNX model on a NYUv2 list")
+    measure = commands.add_parser("evaluate", help="measure an ONNX model")
     measure.add_argument("model", type=Path)
-    measure.add_argument("--list", default="val.txt", help="file of $MTL_DATA/nyuv2")
+    on = measure.add_mutually_exclusive_group()
+    on.add_argument("--list", default="val.txt", help="NYUv2 list in $MTL_DATA/nyuv2; val.txt")
+    on.add_argument("--rooms", type=int, help="instead, so many synthetic rooms never trained on")
     measure.set_defaults(do=_evaluate)
     return parser
 

@@ -9,9 +9,13 @@ import numpy as np
 from mtl_core.geometry import Intrinsics
 from mtl_core.rooms import Room
 from mtl_training.data.sample import Sample
+from mtl_training.errors import DatasetError
 
 TRAINING_SEEDS = (1000, 100_000)
 """Seeds of the rooms that training may draw; the demo and the tests stay below them."""
+
+CAMERA = Intrinsics(640, 480, 525.0, 525.0, 319.5, 239.5)
+"""The camera that held-out rooms are seen with."""
 
 _FRAMES_PER_ROOM = 8
 _POSES = 32
@@ -56,4 +60,33 @@ class Rooms:
         focal = self._canonical_fx * float(rng.uniform(*_FOCAL_RATIOS))
         centre = ((self._width - 1) / 2, (self._height - 1) / 2)
         frame = room.render(pose, Intrinsics(self._width, self._height, focal, focal, *centre))
+        return Sample(frame.image, frame.labels, frame.depth, frame.intrinsics)
+
+
+class HeldOutRooms:
+    """Rooms that no training sees, as a Kinect-like camera of 640x480 walks through them.
+
+    Args:
+        rooms: How many, from seed 0 on.
+        frames: Of each.
+
+    Raises:
+        DatasetError: There are not so many seeds below the training's.
+    """
+
+    def __init__(self, rooms: int, frames: int = 6) -> None:
+        """Nothing is rendered yet."""
+        if not 0 < rooms <= TRAINING_SEEDS[0]:
+            raise DatasetError(f"1 to {TRAINING_SEEDS[0]} rooms are held out, got {rooms}")
+        self._rooms, self._frames = rooms, frames
+
+    def __len__(self) -> int:
+        """Frames of all rooms."""
+        return self._rooms * self._frames
+
+    def sample(self, index: int, epoch: int = 0) -> Sample:
+        """See `SampleSource.sample`; the same in every epoch."""
+        seed, step = divmod(index, self._frames)
+        room = _room(seed)
+        frame = room.render(room.camera_path(self._frames)[step], CAMERA)
         return Sample(frame.image, frame.labels, frame.depth, frame.intrinsics)
