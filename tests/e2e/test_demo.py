@@ -50,11 +50,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(tmp_path_factory.mktemp("model") / "tiny.onnx")
 
 
-def demo(out: Path, model: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+def demo(out: Path, model: Path | None, *arguments: object) -> subprocess.CompletedProcess[str]:
     """Runs the demo in lock-step: no frame is lost however slow this machine is."""
     command = [sys.executable, "-m", "mtl_perception.demo", "--lock-step", "--out", out]
     return subprocess.run(
-        [*map(str, (*command, "--model", model, *arguments))],
+        [*map(str, (*command, *(("--model", model) if model else ()), *arguments))],
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
@@ -158,6 +158,15 @@ def test_a_second_run_replaces_the_first(rendered: Path, model: Path, tmp_path: 
         "node.log",
         "summary.json",
     ]
+
+
+def test_the_shipped_student_knows_a_room_it_was_never_trained_on(tmp_path: Path) -> None:
+    """The demo's own room and camera, at fewer frames than the demo shows."""
+    done = demo(tmp_path, None, "--frames", 12)
+    assert done.returncode == 0, done.stderr
+    got = summary(tmp_path)
+    assert got["miou"] >= 0.60
+    assert got["absrel"] <= 0.15
 
 
 @pytest.mark.data
