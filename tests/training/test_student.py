@@ -1,6 +1,10 @@
 """The network, its training and the file that leaves it."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -210,6 +214,41 @@ def test_the_command_line_says_what_is_wrong(tmp_path, capsys):
     assert main(["student", str(tmp_path / "none.toml"), "--run", str(tmp_path / "run")]) == 1
     assert "none.toml" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_an_epoch_that_was_logged_and_not_saved_is_logged_once(
+    config, made_data, tmp_path, monkeypatch
+):
+    def die(path, run):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mtl_training.engine._save", die)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, tmp_path, CPU, workers=0)
+    assert [entry["epoch"] for entry in read_log(tmp_path)] == [1]
+    monkeypatch.undo()
+    monkeypatch.setenv("MTL_DATA", str(made_data))
+    train(config, tmp_path, CPU, workers=0)
+    assert [entry["epoch"] for entry in read_log(tmp_path)] == [1, 2]
+
+
+def test_an_interrupted_training_says_how_to_go_on(config, made_data, tmp_path):
+    """A real process, interrupted after its first checkpoint; the second call finishes the run."""
+    toml = write_toml(tmp_path / "c.toml", replace(config, epochs=40, room_frames=0))
+    run = tmp_path / "run"
+    words = [sys.executable, "-m", "mtl_training.cli", "student", str(toml), "--run", str(run)]
+    command = [*words, "--device", "cpu", "--workers", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not (run / CHECKPOINT).exists() and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    said, complaint = process.communicate()
+    assert process.returncode == 130, complaint
+    assert "interrupted; the same command goes on" in said
+    assert "Traceback" not in complaint
+    assert 1 <= len(read_log(run)) < 40
+    subprocess.run(command, check=True, capture_output=True)
+    assert [entry["epoch"] for entry in read_log(run)] == list(range(1, 41))
 
 
 def test_a_configuration_survives_its_file(config, tmp_path):

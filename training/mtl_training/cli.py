@@ -71,13 +71,16 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one subcommand; 0 on success, 1 with a message on bad input."""
+    """Run one subcommand; 0 on success, 1 with a message on bad input, 130 when interrupted."""
     args = _parser().parse_args(argv)
     try:
         args.do(args)
     except (TrainingError, MtlError) as err:
         print(f"mtl-train: {err}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("mtl-train: interrupted; the same command goes on from the last epoch")
+        return 130
     return 0
 
 

@@ -129,15 +129,22 @@ def train(
     checkpoint = folder / CHECKPOINT
     if checkpoint.exists():
         run.restore(torch.load(checkpoint, map_location=device, weights_only=True))
+    _trim_log(folder / LOG, run.epoch)
     weights = {"depth": config.depth_weight}
     while run.epoch < config.epochs:
         order.epoch = run.epoch
         losses = _epoch(run, tasks, loader, weights, f"epoch {run.epoch + 1}/{config.epochs}")
         run.epoch += 1
-        _save(checkpoint, run)
         with (folder / LOG).open("a", encoding="utf-8") as log:
             log.write(json.dumps({"epoch": run.epoch, **losses}) + "\n")
+        _save(checkpoint, run)
     return run
+
+
+def _trim_log(path: Path, epochs: int) -> None:
+    """Drop what a kill left of an epoch that was logged and not saved, which will run again."""
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+    path.write_text("".join(lines[:epochs]), encoding="utf-8")
 
 
 @dataclass(frozen=True)
