@@ -232,11 +232,20 @@ def test_an_epoch_that_was_logged_and_not_saved_is_logged_once(
     assert [entry["epoch"] for entry in read_log(tmp_path)] == [1, 2]
 
 
+# A shell that runs the tests in the background lets its children ignore SIGINT.
+INTERRUPTIBLE = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from mtl_training.cli import main
+raise SystemExit(main())
+"""
+
+
 def test_an_interrupted_training_says_how_to_go_on(config, made_data, tmp_path):
     """A real process, interrupted after its first checkpoint; the second call finishes the run."""
     toml = write_toml(tmp_path / "c.toml", replace(config, epochs=40, room_frames=0))
     run = tmp_path / "run"
-    words = [sys.executable, "-m", "mtl_training.cli", "student", str(toml), "--run", str(run)]
+    words = [sys.executable, "-c", INTERRUPTIBLE, "student", str(toml), "--run", str(run)]
     command = [*words, "--device", "cpu", "--workers", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while not (run / CHECKPOINT).exists() and process.poll() is None:
