@@ -105,6 +105,7 @@ lint: $(DEV) ## ruff, mypy, import-linter
 	$(BIN)/python -m ruff check
 	$(BIN)/python -m ruff format --check
 	$(BIN)/python -m mypy
+	$(BIN)/python -m mypy --python-version 3.11 training/mtl_training
 	$(BIN)/lint-imports
 
 format: $(DEV) ## let ruff rewrite what it can

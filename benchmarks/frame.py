@@ -19,9 +19,9 @@ import onnxruntime
 from mtl_core.draw import overlay
 from mtl_core.geometry import Intrinsics
 from mtl_core.images import ColourImage
-from mtl_core.predictor import OnnxPredictor
+from mtl_core.interface import IMAGE
 from mtl_core.rooms import Room
-from mtl_perception.models import find_model
+from mtl_perception.models import StudentPredictor, find_model
 
 CAMERA = Intrinsics(640, 480, 525.0, 525.0, 319.5, 239.5)
 Case = tuple[str, Callable[[], object]]
@@ -31,18 +31,18 @@ def cases(model: Path, threads: int) -> Iterator[Case]:
     """Name what is measured, from a bare part to the whole of a frame."""
     room = Room.generate(1)
     image = ColourImage(room.render(room.camera_path(2)[0], CAMERA).image, "rgb")
-    predictor = OnnxPredictor(model, threads)
+    predictor = StudentPredictor(model, threads)
     spec = predictor.card.input
     tensor = np.zeros((1, 3, spec.height, spec.width), np.float32)
     mask = predictor.predict(image).mask()
 
-    yield f"network alone, {spec.width}x{spec.height}", lambda: predictor.run(tensor)
+    yield f"network alone, {spec.width}x{spec.height}", lambda: predictor.model.run({IMAGE: tensor})
     yield "640x480 image to mask", lambda: predictor.predict(image).mask()
     yield "640x480 image to mask, confidence, depth", lambda: decode_all(predictor, image)
-    yield "overlay, 640x480", lambda: overlay(image.bgr(), mask, predictor.card.label_map)
+    yield "overlay, 640x480", lambda: overlay(image.bgr(), mask, predictor.label_map)
 
 
-def decode_all(predictor: OnnxPredictor, image: ColourImage) -> None:
+def decode_all(predictor: StudentPredictor, image: ColourImage) -> None:
     """Predict, and decode every picture that a node publishes."""
     prediction = predictor.predict(image, CAMERA.fx)
     prediction.mask(), prediction.confidence(), prediction.depth()

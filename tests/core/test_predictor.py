@@ -1,7 +1,5 @@
 """The run time: what a model says arrives at the image's size, and foreign files are refused."""
 
-from dataclasses import replace
-
 import cv2
 import numpy as np
 import onnx
@@ -12,7 +10,7 @@ from onnx import TensorProto, helper
 
 import tiny_student
 from mtl_core.card import METADATA_KEY, InputSpec
-from mtl_core.errors import GeometryError, MtlError
+from mtl_core.errors import GeometryError, ModelError, MtlError
 from mtl_core.images import ColourImage
 from mtl_core.prediction import Prediction
 from mtl_core.predictor import FakePredictor, OnnxPredictor, Preprocessor
@@ -108,7 +106,7 @@ def test_uncertain_pixels_are_unlabelled_only_when_asked(student):
 def test_the_mask_is_the_argmax_of_the_resized_logits(seed, height, width):
     """np.argmax over cv2-resized planes is the oracle for the running maximum."""
     logits = np.random.default_rng(seed).normal(size=(5, 6, 8)).astype(np.float32)
-    mask = Prediction(logits, logits[0], height, width).mask()
+    mask = Prediction({"segmentation": logits}, height, width).mask()
     resized = [cv2.resize(plane, (width, height)) for plane in logits]
     np.testing.assert_array_equal(mask, np.argmax(resized, axis=0))
 
@@ -116,9 +114,8 @@ def test_the_mask_is_the_argmax_of_the_resized_logits(seed, height, width):
 def test_confidence_is_the_largest_softmax_probability():
     logits = np.random.default_rng(0).normal(size=(5, 6, 8)).astype(np.float32)
     expected = (np.exp(logits) / np.exp(logits).sum(axis=0)).max(axis=0) * 255
-    np.testing.assert_allclose(
-        Prediction(logits, logits[0], 6, 8).confidence(), expected, atol=0.51
-    )
+    confidence = Prediction({"segmentation": logits}, 6, 8).confidence()
+    np.testing.assert_allclose(confidence, expected, atol=0.51)
 
 
 def test_preprocessing_is_the_formula_of_the_card():
@@ -164,22 +161,6 @@ def test_a_foreign_file_is_refused_with_what_was_expected(tmp_path, write, messa
     assert str(path) in str(caught.value)
 
 
-def test_a_teacher_is_not_taken_for_a_student(tmp_path):
-    card = replace(tiny_student.card(), role="teacher")
-    path = tiny_student.write(tmp_path / "teacher.onnx", card)
-    with pytest.raises(MtlError, match="expected the model of a student, its card says teacher"):
-        OnnxPredictor(path)
-
-
-def test_outputs_that_are_not_the_cards_are_refused(tmp_path, path):
-    model = onnx.load(path)
-    model.graph.output[0].name = "logits"
-    model.graph.node[3].output[0] = "logits"
-    onnx.save(model, tmp_path / "m.onnx")
-    with pytest.raises(MtlError, match=r"card says outputs .*'segmentation'.* file has .*'log"):
-        OnnxPredictor(tmp_path / "m.onnx")
-
-
 def test_a_truncated_model_is_refused(tmp_path, path):
     data = path.read_bytes()
     (tmp_path / "cut.onnx").write_bytes(data[: len(data) // 2])
@@ -192,5 +173,28 @@ def test_the_fake_reads_classes_and_depth_from_brightness():
     dark, bright = (fake.predict(plain(96, 128, (v, v, v))) for v in (0, 255))
     assert (dark.mask() == 0).all()
     assert (bright.mask() == 12).all()
-    np.testing.assert_allclose(dark.depth(), fake.card.depth.min_m)
-    np.testing.assert_allclose(bright.depth(), fake.card.depth.max_m)
+    np.testing.assert_allclose(dark.depth(), fake.depth.min_m)
+    np.testing.assert_allclose(bright.depth(), fake.depth.max_m)
+
+
+def test_the_fake_takes_no_signals():
+    with pytest.raises(ModelError, match="no input depth beside the image, this model has: none"):
+        FakePredictor().predict(plain(96, 128, (0, 0, 0)), signals={"depth": np.zeros((96, 128))})
+
+
+@given(st.integers(0, 2**32), st.integers(1, 60), st.integers(1, 60))
+def test_any_output_comes_at_the_images_size(seed, height, width):
+    """One plane after the other is the oracle for all channels at once."""
+    planes = np.random.default_rng(seed).normal(size=(3, 6, 8)).astype(np.float32)
+    prediction = Prediction({"normals": planes}, height, width, focal_ratio=2.0)
+    expected = np.stack([cv2.resize(p, (width, height)) for p in planes], axis=-1)
+    np.testing.assert_allclose(prediction.resized("normals"), expected, atol=1e-6)
+    assert prediction.grid("normals") is planes
+
+
+def test_what_a_model_does_not_say_is_refused_by_name():
+    prediction = Prediction({"depth": np.ones((1, 6, 8), np.float32)}, 6, 8)
+    with pytest.raises(ModelError, match="the model has no output segmentation, it has: depth"):
+        prediction.mask()
+    with pytest.raises(ModelError, match="no output normals"):
+        prediction.resized("normals")

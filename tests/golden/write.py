@@ -1,31 +1,38 @@
-"""Write the golden file of the model that ships: python tests/golden/write.py RUN_FOLDER.
+"""Write the golden file of a model that ships: python tests/golden/write.py RUN_FOLDER.
 
-It holds a network input (rendered room) and, on every sixth cell, what torch computes from it.
+It holds a network's inputs (a rendered room, and what a teacher may be told of it) and, on every
+sixth cell, what torch computes from them.
 """
 
 import sys
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from mtl_core.predictor import OUTPUTS
-from mtl_training.engine import load_finished
-from mtl_training.model import input_spec
-from mtl_training.release import golden_input, load_network
+from mtl_core.interface import IMAGE
+from mtl_training.learning.checkpoint import load_trained
+from mtl_training.models import TorchModel
+from mtl_training.release import golden_inputs
 
 STEP = 6
 
 if __name__ == "__main__":
-    finished = load_finished(Path(sys.argv[1]))
-    network, config = load_network(finished), finished.config
-    tensor = golden_input(input_spec(config))
-    with torch.no_grad():
-        outputs = network(torch.from_numpy(tensor))
-    sampled = {n: o.numpy()[:, :, ::STEP, ::STEP] for n, o in zip(OUTPUTS, outputs, strict=True)}
-    # Whole numbers come back exactly, at a quarter of float32's size.
-    mean, std = (
-        np.array(v).reshape(3, 1, 1) for v in (input_spec(config).mean, input_spec(config).std)
+    model = TorchModel(load_trained(Path(sys.argv[1])))
+    inputs = golden_inputs(model)
+    # Whole numbers and halves come back exactly, at a quarter and a half of float32's size.
+    signals = {
+        name: value.astype(np.float16) if value.dtype == np.float32 else value
+        for name, value in inputs.items()
+        if name != IMAGE
+    }
+    exact = {name: value.astype(inputs[name].dtype) for name, value in signals.items()}
+    outputs = model.run({IMAGE: inputs[IMAGE], **exact})
+    spec = model.card.input
+    mean, std = (np.array(v).reshape(3, 1, 1) for v in (spec.mean, spec.std))
+    pixels = np.rint((inputs[IMAGE][0] * std + mean) * 255).astype(np.uint8).transpose(1, 2, 0)
+    np.savez_compressed(
+        Path(__file__).parent / f"{model.card.name}.npz",
+        pixels=pixels,
+        **{f"signal.{name}": value for name, value in signals.items()},
+        **{name: output[:, :, ::STEP, ::STEP] for name, output in outputs.items()},
     )
-    pixels = np.rint((tensor[0] * std + mean) * 255).astype(np.uint8).transpose(1, 2, 0)
-    np.savez_compressed(Path(__file__).parent / f"{config.name}.npz", pixels=pixels, **sampled)

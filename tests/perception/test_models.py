@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import tiny_student
+from mtl_core.errors import ModelError
 from mtl_perception import models
 from mtl_perception.errors import PerceptionError
-from mtl_perception.models import default_model, find_model
+from mtl_perception.models import StudentPredictor, default_model, find_model
 from mtl_perception.resources import share_path
 
 SHIPPED = share_path("models")
@@ -46,3 +49,23 @@ def test_a_damaged_record_is_named(
     monkeypatch.setattr(models, "share_path", tmp_path.joinpath)
     with pytest.raises(PerceptionError, match=r"models\.yaml: expected 'default: FILE\.onnx', got"):
         default_model()
+
+
+def test_a_student_of_classes_and_depth_is_taken(tmp_path: Path) -> None:
+    student = StudentPredictor(tiny_student.write(tmp_path / "tiny.onnx"))
+    assert student.label_map == tiny_student.card().label_map
+
+
+def test_a_teacher_is_not_taken_for_a_student(tmp_path: Path) -> None:
+    path = tiny_student.write_teacher(tmp_path / "teacher.onnx")
+    expected = "expected a student with outputs segmentation and depth, got a teacher with segm"
+    with pytest.raises(ModelError, match=rf"teacher\.onnx: {expected}"):
+        StudentPredictor(path)
+
+
+@pytest.mark.parametrize(("missing", "said"), [("depth", "segmentation"), ("label_map", "depth")])
+def test_a_student_of_one_task_is_not_enough(tmp_path: Path, missing: str, said: str) -> None:
+    card = replace(tiny_student.card(), **{missing: None})
+    path = tiny_student.write(tmp_path / "half.onnx", card)
+    with pytest.raises(ModelError, match=f"segmentation and depth, got a student with {said}$"):
+        StudentPredictor(path)

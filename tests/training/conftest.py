@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -9,44 +10,52 @@ import numpy as np
 import pytest
 
 from mtl_core.rooms import Room
-from mtl_training.config import StudentConfig
-from mtl_training.data.nyuv2 import INTRINSICS
+from mtl_training.config import DataConfig, NetworkConfig, ScheduleConfig, TrainConfig
+from mtl_training.data.nyuv2_folder import INTRINSICS
+from mtl_training.learning.machine import Machine
+from mtl_training.tasks.registry import TaskConfig
 
-CONFIG = StudentConfig(
+CONFIG = TrainConfig(
     name="smoke",
-    nyuv2_list="fit.txt",
-    room_frames=2,
-    height=64,
-    width=96,
-    canonical_fx=77.8,
-    min_depth_m=0.3,
-    max_depth_m=12.0,
-    epochs=2,
-    batch_size=2,
-    backbone_lr=1e-4,
-    lr=1e-3,
-    weight_decay=0.01,
-    ema_decay=0.9,
-    depth_weight=1.0,
     seed=0,
+    tasks=TaskConfig(("segmentation", "depth"), "nyu13", 77.8, 0.3, 12.0),
+    network=NetworkConfig("student", 64, 96),
+    data=(DataConfig("nyuv2", split="fit"),),
+    schedule=ScheduleConfig(steps=4, batch_size=2, backbone_lr=1e-4, lr=1e-3, ema_decay=0.9),
 )
+
+HERE = Machine(accelerator="cpu", workers=0, save_every=2)
 
 
 @pytest.fixture
-def config() -> StudentConfig:
+def config() -> TrainConfig:
+    """A student at 64x96, for four steps."""
     return CONFIG
+
+
+@pytest.fixture
+def teacher_config() -> TrainConfig:
+    """A teacher of the same tasks with both of them as inputs."""
+    network = NetworkConfig("teacher", 64, 96, ("depth", "segmentation"))
+    return replace(CONFIG, name="teacher", network=network)
+
+
+@pytest.fixture
+def here() -> Machine:
+    """This process, on the CPU."""
+    return HERE
 
 
 @pytest.fixture(scope="session")
 def nyuv2_frames():
-    """What the made folder holds: three frames at 640x480."""
+    """What the made folder holds: five frames at 640x480."""
     room = Room.generate(11)
-    return [room.render(pose, INTRINSICS) for pose in room.camera_path(3)]
+    return [room.render(pose, INTRINSICS) for pose in room.camera_path(5)]
 
 
 @pytest.fixture(scope="session")
 def data_folder(tmp_path_factory, nyuv2_frames) -> Path:
-    """A folder for MTL_DATA with `nyuv2/`: `fit.txt` of two images, `val.txt` of one."""
+    """A folder for MTL_DATA with `nyuv2/`: `fit.txt` of four images, `val.txt` of one."""
     root = tmp_path_factory.mktemp("data") / "nyuv2"
     for folder in ("rgb", "depth8", "label13"):
         (root / folder).mkdir(parents=True)
@@ -56,8 +65,8 @@ def data_folder(tmp_path_factory, nyuv2_frames) -> Path:
         cv2.imwrite(str(root / "rgb" / f"{stem}.jpg"), frame.image[..., ::-1])
         cv2.imwrite(str(root / "depth8" / f"{stem}.png"), depth8)
         cv2.imwrite(str(root / "label13" / f"{stem}.png"), frame.labels)
-    (root / "fit.txt").write_text("0000\n0001\n", encoding="utf-8")
-    (root / "val.txt").write_text("0002\n", encoding="utf-8")
+    (root / "fit.txt").write_text("0000\n0001\n0002\n0003\n", encoding="utf-8")
+    (root / "val.txt").write_text("0004\n", encoding="utf-8")
     return root.parent
 
 

@@ -1,95 +1,190 @@
-"""One frozen configuration per run, read from TOML; unknown keys are fatal."""
+"""What there is to configure in the training of one network."""
 
 from __future__ import annotations
 
-import dataclasses
-import tomllib
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, get_type_hints
+from dataclasses import dataclass, field
+from typing import Literal
 
+from mtl_core.card import InputSpec
 from mtl_training.errors import ConfigError
+from mtl_training.networks.efficientnet_lite import MEAN, STD
+from mtl_training.settings import Settings
+from mtl_training.tasks.registry import TaskConfig
+
+Role = Literal["student", "teacher"]
+
+IMAGE = "image"
+"""As a teacher's input: the RGB-only control, whose second encoder sees the image once more."""
 
 
 @dataclass(frozen=True)
-class StudentConfig:
-    """How a student is trained.
+class DataConfig(Settings):
+    """One source of samples.
 
     Attributes:
-        name: Name of the model, and of its file.
-        nyuv2_list: File of `$MTL_DATA/nyuv2` that lists the training images, such as `fit.txt`.
-        room_frames: Synthetic frames that join each epoch, each rendered anew.
+        source: Key of `data.catalogue.SOURCES`.
+        root: Folder or file, absolute or relative to `$MTL_DATA`; "" = the source's usual place.
+        split: Which part of it; the names are the source's own.
+        classes: Label map, where a source offers several; "" = its usual one.
+        frames: Length of an epoch, of synthetic sources.
+        protocol: File of an imbalance protocol; "" = every label is used.
+        keep_calibration: Whether samples that the protocol sets aside to calibrate a teacher keep
+            their labels; a student's do.
+        pseudo: Folder of pseudo-labels for these samples; "" = none.
+    """
+
+    source: str
+    root: str = ""
+    split: str = ""
+    classes: str = ""
+    frames: int = 0
+    protocol: str = ""
+    keep_calibration: bool = True
+    pseudo: str = ""
+
+
+@dataclass(frozen=True)
+class NetworkConfig(Settings):
+    """Which network.
+
+    Attributes:
+        role: Student or teacher.
         height: Input rows, a multiple of 32.
         width: Input columns, a multiple of 32.
-        canonical_fx: Focal length, in pixels at `width`, at which depth is learned.
-        min_depth_m: Least depth that the network can say, metres.
-        max_depth_m: Largest depth likewise.
-        epochs: Passes over the training images.
-        batch_size: Images per step.
-        backbone_lr: Peak learning rate of the pretrained encoder.
+        inputs: A teacher's inputs beside the image: names of tasks, or `image` for the control.
+    """
+
+    role: Role
+    height: int
+    width: int
+    inputs: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that no encoder takes, and inputs where there are none."""
+        if self.height % 32 or self.width % 32 or min(self.height, self.width) <= 0:
+            raise ConfigError(f"height and width: multiples of 32, got {self.height}x{self.width}")
+        if (self.role == "teacher") != bool(self.inputs):
+            raise ConfigError(f"inputs: for a teacher, and only for one, got {self.inputs}")
+
+    @property
+    def spec(self) -> InputSpec:
+        """The network's input, as its card will say it."""
+        return InputSpec(self.height, self.width, MEAN, STD)
+
+
+@dataclass(frozen=True)
+class ScheduleConfig(Settings):
+    """How long, how fast, in which batches.
+
+    Attributes:
+        steps: Optimiser steps.
+        batch_size: Images of a step, over all devices together.
+        backbone_lr: Peak learning rate of the pretrained encoders.
         lr: Peak learning rate of everything else.
+        warmup: Share of the steps in which the rates rise.
         weight_decay: AdamW's.
-        ema_decay: Decay per step of the averaged weights, which are what is exported.
-        depth_weight: Weight of the depth loss beside the segmentation loss.
-        seed: Of initialisation, order and augmentation.
+        ema_decay: Decay per step of the averaged weights, which are the result; at first less, so
+            that step n averages over the last tenth of n at most.
+        balanced: Draw half of each batch from the samples that have truth of the rarest task.
+        max_zoom: Augmentation's largest zoom.
+    """
+
+    steps: int
+    batch_size: int = 8
+    backbone_lr: float = 5e-4
+    lr: float = 2e-3
+    warmup: float = 0.15
+    weight_decay: float = 0.02
+    ema_decay: float = 0.995
+    balanced: bool = False
+    max_zoom: float = 1.5
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot train anything."""
+        if self.steps < 1 or self.batch_size < 2:
+            raise ConfigError(
+                f"steps >= 1 and batch_size >= 2 expected, got {self.steps} and {self.batch_size}"
+            )
+        if not 0 <= self.ema_decay < 1 or not 0 < self.warmup < 1 or self.max_zoom < 1:
+            raise ConfigError(
+                "ema_decay in [0, 1), warmup in (0, 1) and max_zoom >= 1 expected, got "
+                f"{self.ema_decay}, {self.warmup} and {self.max_zoom}"
+            )
+
+
+@dataclass(frozen=True)
+class LossConfig(Settings):
+    """How losses are put together.
+
+    Attributes:
+        weighting: `equal`; `kendall` (learned by uncertainty, CVPR 2018); `frequency` (a task's
+            loss against truth weighs the inverse of the share of samples that have its truth).
+        class_weighting: `equal`, or `frequency`: the median frequency of a class over its own, over
+            the true labels, its square root, between 0.3 and 3.
+        task_weights: Factor for each task's loss, 1 where none is given.
+        pseudo_weight: Factor of losses against pseudo-labels.
+        pseudo_threshold: Least confidence of a pseudo-label.
+        pseudo_share: In each group (class), at least this share of pixels is kept all the same,
+            the most confident ones.
+        pseudo_hard: Take the most likely class as if it were certain.
+        consistency: Factor of the weak-to-strong consistency with the averaged network; 0 = off.
+        consistency_threshold: Least confidence of the averaged network's own answers.
+        modality_dropout: Probability with which a teacher's input is left out.
+    """
+
+    weighting: Literal["equal", "kendall", "frequency"] = "equal"
+    class_weighting: Literal["equal", "frequency"] = "equal"
+    task_weights: dict[str, float] = field(default_factory=dict)
+    pseudo_weight: float = 1.0
+    pseudo_threshold: float = 0.5
+    pseudo_share: float = 0.0
+    pseudo_hard: bool = False
+    consistency: float = 0.0
+    consistency_threshold: float = 0.8
+    modality_dropout: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Refuse shares that are none."""
+        shares = {
+            name: getattr(self, name)
+            for name in (
+                "pseudo_threshold",
+                "pseudo_share",
+                "consistency_threshold",
+                "modality_dropout",
+            )
+        }
+        if wrong := {name: value for name, value in shares.items() if not 0 <= value <= 1}:
+            raise ConfigError(f"expected between 0 and 1, got {wrong}")
+        if self.pseudo_weight < 0 or self.consistency < 0:
+            raise ConfigError("pseudo_weight and consistency must not be negative")
+
+
+@dataclass(frozen=True)
+class TrainConfig(Settings):
+    """How one network is trained.
+
+    Attributes:
+        name: Of the model, and of its file.
+        seed: Of initialisation, order, augmentation and dropout.
+        tasks: What it learns.
+        network: What it is.
+        data: What it learns from.
+        schedule: How long.
+        losses: Towards what.
+        start: Run folder or weights file whose network to begin with; "" = ImageNet's encoder.
     """
 
     name: str
-    nyuv2_list: str
-    room_frames: int
-    height: int
-    width: int
-    canonical_fx: float
-    min_depth_m: float
-    max_depth_m: float
-    epochs: int
-    batch_size: int
-    backbone_lr: float
-    lr: float
-    weight_decay: float
-    ema_decay: float
-    depth_weight: float
     seed: int
+    tasks: TaskConfig
+    network: NetworkConfig
+    data: tuple[DataConfig, ...]
+    schedule: ScheduleConfig
+    losses: LossConfig = field(default_factory=LossConfig)
+    start: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse settings that cannot train anything."""
-        if self.height % 32 or self.width % 32 or min(self.height, self.width) <= 0:
-            raise ConfigError(f"height and width: multiples of 32, got {self.height}x{self.width}")
-        if not self.nyuv2_list and not self.room_frames:
-            raise ConfigError("nothing to train on: nyuv2_list is empty and room_frames is 0")
-        if self.epochs < 1 or self.batch_size < 2 or self.room_frames < 0:
-            raise ConfigError(
-                "epochs >= 1, batch_size >= 2 and room_frames >= 0 expected, got "
-                f"{self.epochs}, {self.batch_size}, {self.room_frames}"
-            )
-        if not 0 <= self.ema_decay < 1:
-            raise ConfigError(f"ema_decay must be in [0, 1), got {self.ema_decay}")
-
-
-def load_config(path: Path) -> StudentConfig:
-    """Read a configuration.
-
-    Raises:
-        ConfigError: The file is not TOML, or a key is unknown, missing or of the wrong type.
-    """
-    try:
-        fields = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as err:
-        raise ConfigError(f"{path}: {err}") from err
-    known = get_type_hints(StudentConfig)
-    if difference := sorted(known.keys() ^ fields.keys()):
-        raise ConfigError(f"{path}: keys missing or unknown: {', '.join(difference)}")
-    return StudentConfig(**{key: _typed(path, key, fields[key], known[key]) for key in fields})
-
-
-def _typed(path: Path, key: str, value: Any, kind: type) -> Any:
-    if kind is float and type(value) is int:
-        return float(value)
-    if type(value) is not kind:
-        raise ConfigError(f"{path}: {key} must be {kind.__name__}, got {value!r}")
-    return value
-
-
-def config_fields(config: StudentConfig) -> dict[str, Any]:
-    """The configuration as plain types, for the record beside a result."""
-    return dataclasses.asdict(config)
+        """Refuse an empty list of data."""
+        if not self.data:
+            raise ConfigError("data: at least one source expected, got none")

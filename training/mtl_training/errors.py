@@ -19,3 +19,7 @@ class ResumeError(TrainingError):
 
 class ExportError(TrainingError):
     """An exported file does not compute what its network computes."""
+
+
+class CheckpointError(TrainingError):
+    """A checkpoint is missing, damaged, or of another network."""

@@ -1,39 +1,279 @@
-"""Measure a model the way a robot runs it: ONNX Runtime, at the labels' own resolution."""
+"""Measure a model the way a robot runs it: image by image, at the labels' own resolution."""
 
 from __future__ import annotations
 
+import copy
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
 import numpy as np
-from tqdm import tqdm
+import numpy.typing as npt
+from rich.console import Console
+from rich.progress import track
 
+from mtl_core.card import CLASSES, ModelCard
 from mtl_core.images import ColourImage
-from mtl_core.metrics import ConfusionMatrix, DepthErrors
-from mtl_core.predictor import Predictor
-from mtl_training.data.sample import SampleSource
+from mtl_core.interface import main_outputs
+from mtl_core.model import Model
+from mtl_core.predictor import ModelPredictor, Predictor
+from mtl_training.config import DataConfig
+from mtl_training.data.catalogue import FILE_SOURCES, HELD_OUT_FRAMES, open_source, recognise
+from mtl_training.data.source import SampleSource
+from mtl_training.errors import ConfigError, DatasetError
+from mtl_training.models import open_model
+from mtl_training.tasks.base import Metric, Task
+from mtl_training.tasks.registry import TASKS, TaskConfig, build_tasks
+
+Rows = npt.NDArray[np.float64]
+
+ROOMS = "rooms:"
+"""`rooms:20` in place of a folder: so many synthetic rooms that no training sees."""
 
 
-def evaluate(predictor: Predictor, data: SampleSource) -> dict[str, float]:
-    """Segmentation and depth of a predictor against labelled samples.
+class PerImage:
+    """A task's errors, one row of numbers for each image; sums of rows are those of all pixels.
+
+    So a metric that is pooled over pixels can be had of any choice of images, as a bootstrap needs:
+    `paired_bootstrap(a.rows, b.rows, a.statistic("miou"), rng)`.
+
+    Args:
+        new_metric: Makes an empty accumulator, all of whose numbers are sums or constants.
+
+    Attributes:
+        names: Of the images that have truth of the task.
+    """
+
+    def __init__(self, new_metric: Callable[[], Metric]) -> None:
+        self._empty = new_metric()
+        self._none = _numbers(self._empty)
+        self._rows: list[Rows] = []
+        self.names: list[str] = []
+
+    def add(self, name: str, predicted: npt.NDArray[Any], truth: npt.NDArray[Any]) -> None:
+        """One image."""
+        metric = copy.deepcopy(self._empty)
+        metric.update(predicted, truth)
+        self._rows.append(_numbers(metric) - self._none)
+        self.names.append(name)
+
+    @property
+    def rows(self) -> Rows:
+        """(images, K) float64."""
+        return np.array(self._rows).reshape(-1, self._none.size)
+
+    def figures(self, rows: Rows | None = None) -> dict[str, Any]:
+        """The metric's figures over these rows, or over all images."""
+        metric = copy.deepcopy(self._empty)
+        _set_numbers(metric, self._none + (self.rows if rows is None else rows).sum(axis=0))
+        return metric.figures()
+
+    def statistic(self, figure: str) -> Callable[[npt.NDArray[Any]], float]:
+        """From rows to one figure."""
+        return lambda rows: float(self.figures(rows)[figure])
+
+
+def _numbers(metric: Metric) -> Rows:
+    """All numbers that a metric holds, side by side."""
+    held = [np.asarray(value, np.float64).ravel() for _, _, value in _held(metric)]
+    return np.concatenate([np.zeros(0), *held])
+
+
+def _set_numbers(metric: Metric, numbers: Rows) -> None:
+    """Give a metric the numbers that `_numbers` took."""
+    start = 0
+    for holder, name, value in list(_held(metric)):
+        old = np.asarray(value)
+        new = numbers[start : start + old.size].reshape(old.shape).astype(old.dtype)
+        holder[name] = new if isinstance(value, np.ndarray) else new.item()
+        start += old.size
+
+
+def _held(metric: Metric) -> Iterator[tuple[dict[str, Any], str, Any]]:
+    """Numbers and arrays among a metric's attributes, also in dictionaries: where and what."""
+    attributes = vars(metric)
+    for holder in (attributes, *(v for v in attributes.values() if isinstance(v, dict))):
+        for name, value in holder.items():
+            if np.asarray(value).dtype.kind in "iuf":
+                yield holder, name, value
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured of a model.
+
+    Attributes:
+        images: How many had truth of any task.
+        tasks: Errors by task.
+    """
+
+    images: int
+    tasks: Mapping[str, PerImage]
+
+    def figures(self) -> dict[str, Any]:
+        """`images`, `labelled` (images with truth, by task) and the figures of all tasks."""
+        found: dict[str, Any] = {}
+        for name, errors in self.tasks.items():
+            figures = errors.figures()
+            if twice := sorted(found.keys() & figures.keys()):
+                raise ConfigError(f"two tasks have figures named {', '.join(twice)}, one is {name}")
+            found |= figures
+        labelled = {name: len(errors.names) for name, errors in self.tasks.items()}
+        return {**found, "images": self.images, "labelled": labelled}
+
+
+def measure(
+    predictor: Predictor, source: SampleSource, tasks: Sequence[Task], signals: Sequence[str] = ()
+) -> Evaluation:
+    """Predict every image of a data set and compare with its truth, at the truth's size.
 
     Args:
         predictor: The model.
-        data: Images of any size with their labels; predictions are resized to them.
+        source: Images of any size; those without truth of any of the tasks are passed over.
+        tasks: What to measure.
+        signals: Names of a teacher's inputs that are given each sample's truth, where it has some.
+
+    Raises:
+        ConfigError: The classes of model and data differ, or no task has an input of such a name.
+        DatasetError: No sample has truth of any of the tasks, or a file is damaged.
+        ModelError: The model has no such input or output.
+    """
+    check_classes(predictor.card, source, tasks, signals)
+    teaching = signal_tasks(predictor.card, signals)
+    errors = {task.name: PerImage(task.metric) for task in tasks}
+    indices = sorted({index for task in tasks for index in source.labelled(task.name)})
+    if not indices:
+        raise DatasetError(
+            f"no sample has truth of {', '.join(errors) or 'any task that the model has'}, "
+            f"there is some of: {', '.join(sorted(source.tasks)) or 'none'}"
+        )
+    quiet = Console(stderr=True)
+    for index in track(indices, "evaluate", console=quiet, transient=True):
+        sample = source.sample(index)
+        given = {n: sample.truth[t] for n, t in teaching.items() if t in sample.truth}
+        fx = sample.intrinsics.fx if sample.intrinsics else None
+        prediction = predictor.predict(ColourImage(sample.image, "rgb"), fx, given or None)
+        for task in tasks:
+            if task.name in sample.truth:
+                errors[task.name].add(
+                    sample.name, task.predicted(prediction), sample.truth[task.name]
+                )
+    return Evaluation(len(indices), errors)
+
+
+def evaluate(
+    predictor: Predictor, source: SampleSource, tasks: Sequence[Task], signals: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The figures of `measure`, by name, over all tasks; NaN where nothing was measured."""
+    return measure(predictor, source, tasks, signals).figures()
+
+
+def check_classes(
+    card: ModelCard, source: SampleSource, tasks: Sequence[Task], signals: Sequence[str] = ()
+) -> None:
+    """Refuse data of other classes than the model's where classes are compared or given.
+
+    Raises:
+        ConfigError: They differ.
+    """
+    ours, theirs = card.label_map, source.label_map
+    if not CLASSES & {*signals, *(task.name for task in tasks)} or ours is None or theirs is None:
+        return
+    if ours.classes != theirs.classes:
+        raise ConfigError(f"the model says the classes of {ours.name}, the data have {theirs.name}")
+
+
+def tasks_of(card: ModelCard, names: Sequence[str]) -> list[Task]:
+    """Registered tasks with a model's classes and depth; a model without them needs none."""
+    label_map = card.label_map.name if card.label_map else "nyu13"
+    low, high, focal = (0.1, 100.0, 1.0)
+    if card.depth:
+        low, high, focal = card.depth.min_m, card.depth.max_m, card.depth.canonical_fx
+    return build_tasks(TaskConfig(tuple(names), label_map, focal, low, high))
+
+
+_tasks = tasks_of  # pseudo.job takes it by this name
+
+
+def shared_tasks(model: Model, source: SampleSource) -> list[Task]:
+    """Tasks that a model predicts and a data set has truth of."""
+    said = [name for name in main_outputs(model.outputs) if name in TASKS]
+    names = [name for name in said if name in source.tasks]
+    if not names:
+        raise ConfigError(
+            f"nothing to measure: the model says {', '.join(said)}, "
+            f"the data have truth of {', '.join(sorted(source.tasks)) or 'nothing'}"
+        )
+    return tasks_of(model.card, names)
+
+
+def signal_tasks(card: ModelCard, signals: Sequence[str]) -> dict[str, str]:
+    """The task whose truth each of these inputs takes, by input name.
+
+    Raises:
+        ConfigError: No task has an input of that name.
+    """
+    encoders = {task.name: task.encoder() for task in tasks_of(card, tuple(TASKS))}
+    known = {encoder.input_name: name for name, encoder in encoders.items() if encoder}
+    if unknown := [name for name in signals if name not in known]:
+        raise ConfigError(f"unknown signals {', '.join(unknown)}, known: {', '.join(known)}")
+    return {name: known[name] for name in signals}
+
+
+def data_config(data: str, split: str, card: ModelCard | None = None) -> DataConfig:
+    """What a data set's folder, or `rooms:20`, means to `open_source`.
+
+    Args:
+        data: The folder or file, or so many held-out rooms.
+        split: Which part of it.
+        card: Of the model, whose classes are taken where the data set offers them.
+
+    Raises:
+        ConfigError: The number of rooms is none.
+        DatasetError: The folder holds no data set that is known.
+    """
+    if data.startswith(ROOMS):
+        count = data.removeprefix(ROOMS)
+        if not count.isdecimal() or int(count) < 1:
+            raise ConfigError(f"{ROOMS}N with a number N of 1 or more expected, got {data}")
+        return DataConfig("held-out-rooms", frames=int(count) * HELD_OUT_FRAMES)
+    root = Path(data).absolute()
+    source = recognise(root)
+    wanted = card.label_map.name if card and card.label_map else ""
+    classes = wanted if wanted in FILE_SOURCES[source].classes(root) else ""
+    return DataConfig(source, root=str(root), split=split, classes=classes)
+
+
+def evaluate_file(
+    path: Path, data: str, split: str = "", signals: Sequence[str] = (), device: str = "cpu"
+) -> dict[str, Any]:
+    """What `mtl-train evaluate` prints.
+
+    Args:
+        path: An ONNX file, a `weights.safetensors` or a finished run's folder.
+        data: A data set's folder, or `rooms:20` for 20 held-out rooms.
+        split: Which part of the data set.
+        signals: A teacher's inputs that are given the truth.
+        device: Where torch runs a checkpoint.
 
     Returns:
-        `miou`, `rmse_m`, `absrel`, `delta1`, `mae_m`, `images`, and `classes` (those that occur).
+        JSON types: `model`, `data`, `split`, `signals`, and the figures; null for NaN.
     """
-    confusion, errors = ConfusionMatrix(len(predictor.card.label_map)), DepthErrors()
-    for index in tqdm(range(len(data)), desc="evaluate", unit="image", mininterval=2.0):
-        sample = data.sample(index)
-        image = ColourImage(sample.image, "rgb")
-        prediction = predictor.predict(image, sample.intrinsics.fx)
-        confusion.update(prediction.mask(), sample.labels)
-        errors.update(prediction.depth(), sample.depth)
-    return {
-        "miou": confusion.miou(),
-        "rmse_m": errors.rmse(),
-        "absrel": errors.absrel(),
-        "delta1": errors.delta1(),
-        "mae_m": errors.mae(),
-        "images": float(len(data)),
-        "classes": float(np.count_nonzero(confusion.counts.sum(axis=1))),
-    }
+    model = open_model(path, device)
+    source = open_source(data_config(data, split, model.card))
+    tasks = shared_tasks(model, source)
+    figures = evaluate(ModelPredictor(model), source, tasks, signals)
+    about = {"model": model.card.name, "data": data, "split": split, "signals": list(signals)}
+    plain: dict[str, Any] = json_types({**about, **figures})
+    return plain
+
+
+def json_types(value: Any) -> Any:
+    """A result as JSON has it: NaN and infinities become null."""
+    if isinstance(value, Mapping):
+        return {key: json_types(item) for key, item in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

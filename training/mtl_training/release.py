@@ -1,8 +1,7 @@
-"""From a finished run to the file that ships: export, measure, write the card."""
+"""From a finished run to the file that ships: export, check, measure, write the card."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,28 +10,22 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from mtl_core.card import InputSpec, ModelCard
+from mtl_core.card import InputSpec
 from mtl_core.geometry import Intrinsics
 from mtl_core.images import ColourImage
-from mtl_core.labels import LabelMap
-from mtl_core.predictor import OUTPUTS, OnnxPredictor, Preprocessor
-from mtl_core.rooms import Room
-from mtl_training.config import StudentConfig
-from mtl_training.data.nyuv2 import NYUv2
-from mtl_training.engine import Finished, load_finished
+from mtl_core.interface import IMAGE
+from mtl_core.model import Array, Model, OnnxModel
+from mtl_core.predictor import ModelPredictor, Preprocessor
+from mtl_core.rooms import Frame, Room
+from mtl_training.config import DataConfig
+from mtl_training.data.catalogue import open_source
 from mtl_training.errors import ExportError
-from mtl_training.evaluate import evaluate
-from mtl_training.export import Exported, export, write_card
-from mtl_training.model import LABEL_MAP, build_student, build_tasks, depth_spec, input_spec
-
-LICENCE = (
-    "Weights: research use only. They were trained on NYU Depth v2, whose images are offered for "
-    "research and come without a licence for other use. Encoder initialised from "
-    "EfficientNet-Lite0's ImageNet weights (Apache-2.0). The code is Apache-2.0."
-)
-
+from mtl_training.evaluate import evaluate, shared_tasks, signal_tasks
+from mtl_training.export import export, write_card
+from mtl_training.files import atomic
+from mtl_training.learning.checkpoint import load_trained
+from mtl_training.models import TorchModel
 
 TOLERANCE = 1e-4
 """How far torch and ONNX Runtime may differ."""
@@ -40,94 +33,91 @@ TOLERANCE = 1e-4
 GOLDEN_SEED = 3
 
 
-def load_network(finished: Finished) -> Exported:
-    """The averaged student of a finished run, in evaluation mode."""
-    tasks = build_tasks(finished.config)
-    student = build_student(tasks)
-    student.load_state_dict(finished.weights, strict=True)
-    return Exported(student.eval(), tasks)
-
-
-def release(folder: Path, out: Path, val_list: str) -> Path:
-    """Export a finished run, measure the file on a NYUv2 list and write both into its card.
+def release(run: Path, out: Path, data: DataConfig) -> Path:
+    """Export a finished run, measure the file and write the figures into its card.
 
     Args:
-        folder: Of the run.
+        run: The run's folder, or its `weights.safetensors`.
         out: Folder for the file, which is named after the configuration's `name`.
-        val_list: A file of `$MTL_DATA/nyuv2`.
+        data: What it is measured on; a teacher also with each of its inputs given.
 
     Returns:
         The file, which appears only when all of that has gone well.
 
     Raises:
-        ResumeError: The run is absent or unfinished.
-        DatasetError: The list is absent.
+        CheckpointError: The run is absent, unfinished or damaged.
+        DatasetError: The data are absent.
+        ConfigError: Its tasks or classes are not the model's.
         ExportError: The file does not compute what the network computes.
     """
-    finished, data = load_finished(folder), NYUv2(val_list)
-    out.mkdir(parents=True, exist_ok=True)
+    trained, source = load_trained(run), open_source(data)
+    model = TorchModel(trained)
+    target = out / f"{model.card.name}.onnx"
     with TemporaryDirectory() as scratch:
-        path = Path(scratch) / f"{finished.config.name}.onnx"
-        network, card = load_network(finished), _card(finished)
-        export(network, card.input, path)
-        write_card(path, card)
-        predictor = OnnxPredictor(path)
-        check_agreement(network, predictor)
-        figures = evaluate(predictor, data)
-        prefix = f"nyuv2_{Path(val_list).stem}"
-        metrics = {f"{prefix}_{name}": round(value, 4) for name, value in figures.items()}
-        write_card(path, replace(card, metrics=metrics))
-        return Path(shutil.copy(path, out))
+        path = Path(scratch) / target.name
+        export(model.network, model.card.input, path)
+        write_card(path, model.card)
+        exported = OnnxModel(path)
+        check_agreement(model, exported)
+        tasks = shared_tasks(exported, source)
+        prefix = "_".join(part for part in (data.source, data.split) if part).replace("-", "_")
+        metrics = {f"temperature_{task}": t for task, t in trained.temperatures.items()}
+        for signals in ((), *((name,) for name in exported.signals)):
+            figures = evaluate(ModelPredictor(exported), source, tasks, signals)
+            metrics |= _metrics("_given_".join((prefix, *signals)), figures)
+        write_card(path, replace(model.card, metrics=metrics))
+        with atomic(target) as part:
+            part.write_bytes(path.read_bytes())
+    return target
 
 
-def _card(finished: Finished) -> ModelCard:
-    config = finished.config
-    return ModelCard(
-        name=config.name,
-        role="student",
-        input=input_spec(config),
-        label_map=LabelMap.load(LABEL_MAP),
-        depth=depth_spec(config),
-        data=_data(finished.record),
-        licence=LICENCE,
-        metrics={},
-        commit=str(finished.record["commit"]),
-    )
+def _metrics(prefix: str, figures: Mapping[str, Any]) -> dict[str, float]:
+    numbers = {name: value for name, value in figures.items() if isinstance(value, int | float)}
+    known = {name: round(value, 4) for name, value in numbers.items() if np.isfinite(value)}
+    return {f"{prefix}_{name}": float(value) for name, value in known.items()}
 
 
-def check_agreement(network: Exported, predictor: OnnxPredictor) -> None:
-    """Hold ONNX Runtime to torch on a rendered room.
+def check_agreement(one: Model, other: Model) -> None:
+    """Hold two models of one network to each other on a rendered room, with and without signals.
 
     Raises:
         ExportError: An output differs by more than `TOLERANCE`, absolute and relative.
     """
-    tensor = golden_input(predictor.card.input)
-    with torch.no_grad():
-        expected = network(torch.from_numpy(tensor))
-    for name, ours, theirs in zip(OUTPUTS, predictor.run(tensor), expected, strict=True):
-        if not np.allclose(ours, theirs.numpy(), atol=TOLERANCE, rtol=TOLERANCE):
-            worst = float(np.abs(ours - theirs.numpy()).max())
-            raise ExportError(f"output {name} differs from torch's by {worst}, not {TOLERANCE}")
+    inputs = golden_inputs(one)
+    for given in ({IMAGE: inputs[IMAGE]}, inputs):
+        expected, got = one.run(given), other.run(given)
+        for name in expected:
+            if not np.allclose(got[name], expected[name], atol=TOLERANCE, rtol=TOLERANCE):
+                worst = float(np.abs(got[name] - expected[name]).max())
+                raise ExportError(f"output {name} differs from torch's by {worst}, not {TOLERANCE}")
 
 
-def golden_input(spec: InputSpec) -> npt.NDArray[np.float32]:
-    """A rendered room as network input (1, 3, height, width) float32."""
+def golden_inputs(model: Model) -> dict[str, Array]:
+    """A rendered room as a network's inputs, with the truth for all of its signals."""
+    frame = _golden_frame(model.card.input)
+    preprocess = Preprocessor(model.card.input)
+    preprocess(ColourImage(frame.image, "rgb"))
+    truth: dict[str, Array] = {
+        "segmentation": frame.labels,
+        "depth": frame.depth,
+        "normals": frame.normals,
+    }
+    given = {
+        name: np.nan_to_num(truth[task], nan=0.0)
+        for name, task in signal_tasks(model.card, list(model.signals)).items()
+        if task in truth
+    }
+    return {IMAGE: preprocess.tensor, **{name: _as_input(v) for name, v in given.items()}}
+
+
+def _as_input(labels: npt.NDArray[Any]) -> Array:
+    """Labels (H, W) or (H, W, C) as (1, C, H, W)."""
+    planes = labels[..., None] if labels.ndim == 2 else labels
+    return np.ascontiguousarray(planes.transpose(2, 0, 1)[None])
+
+
+def _golden_frame(spec: InputSpec) -> Frame:
     focal, centre = 0.8 * spec.width, ((spec.width - 1) / 2, (spec.height - 1) / 2)
     room = Room.generate(GOLDEN_SEED)
     camera = Intrinsics(spec.width, spec.height, focal, focal, *centre)
-    frame = room.render(room.camera_path(1)[0], camera)
-    preprocess = Preprocessor(spec)
-    preprocess(ColourImage(frame.image, "rgb"))
-    return preprocess.tensor
-
-
-def _data(record: Mapping[str, Any] | None) -> tuple[str, ...]:
-    """What a run was trained on, and the runs that it started from, the first one first."""
-    if record is None:
-        return ()
-    config = StudentConfig(**record["config"])
-    nyu = f"NYU Depth v2 {config.nyuv2_list}: labels (13 classes) and in-painted 8-bit depth"
-    rooms = f"synthetic rooms of this project, {config.room_frames} new frames each epoch"
-    used = ((nyu, config.nyuv2_list), (rooms, config.room_frames))
-    mine = "; ".join(text for text, is_used in used if is_used)
-    return (*_data(record.get("start")), f"{config.epochs} epochs of {mine}")
+    return room.render(room.camera_path(1)[0], camera)

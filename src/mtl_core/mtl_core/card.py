@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from functools import partial
+from typing import Any, Literal, TypeVar, get_args
 
 from mtl_core.errors import LabelMapError, ModelCardError
 from mtl_core.labels import LabelMap
+
+T = TypeVar("T")
 
 METADATA_KEY = "mtl_model_card"
 """Key in ONNX `metadata_props` under which the card stands as JSON."""
@@ -21,6 +24,15 @@ SCHEMA = 1
 """Version of the card's layout; a card of another version is refused, never guessed at."""
 
 Role = Literal["student", "teacher"]
+
+CLASSES = frozenset({"segmentation", "labels"})
+"""Outputs and inputs that hold class ids or logits: with one of them, a card has a label map."""
+
+METRIC = {"depth": 1, "inverse_depth": -1}
+"""Outputs and inputs given at the canonical focal length: with one of them, a card has a depth.
+
+For a camera whose focal length is r times the canonical one, they are r ** power times as large.
+"""
 
 
 @dataclass(frozen=True)
@@ -79,8 +91,8 @@ class ModelCard:
         name: File stem, such as `student-lite0-288x384`.
         role: Student (RGB only) or teacher.
         input: Its image input.
-        label_map: Classes of its segmentation output.
-        depth: Range and canonical focal length of its depth output.
+        label_map: Classes of its segmentation; None where nothing of it has classes.
+        depth: Range and canonical focal length of its depth; None where nothing of it is metric.
         data: What it was trained on.
         licence: What its training data allow.
         metrics: Measured figures, by name; the name says the data.
@@ -94,8 +106,8 @@ class ModelCard:
     name: str
     role: Role
     input: InputSpec
-    label_map: LabelMap
-    depth: DepthSpec
+    label_map: LabelMap | None
+    depth: DepthSpec | None
     data: tuple[str, ...]
     licence: str
     metrics: Mapping[str, float]
@@ -115,8 +127,8 @@ class ModelCard:
         """The card as the text that `from_json` reads."""
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         fields["input"] = dataclasses.asdict(self.input)
-        fields["depth"] = dataclasses.asdict(self.depth)
-        fields["label_map"] = self.label_map.to_dict()
+        fields["depth"] = self.depth and dataclasses.asdict(self.depth)
+        fields["label_map"] = self.label_map and self.label_map.to_dict()
         fields["metrics"] = dict(self.metrics)
         return json.dumps(fields, indent=1, sort_keys=True)
 
@@ -139,8 +151,8 @@ class ModelCard:
                 name=str(fields["name"]),
                 role=fields["role"],
                 input=_spec(InputSpec, fields["input"]),
-                label_map=LabelMap.from_dict(fields["label_map"]),
-                depth=_spec(DepthSpec, fields["depth"]),
+                label_map=_nullable(LabelMap.from_dict, fields["label_map"]),
+                depth=_nullable(partial(_spec, DepthSpec), fields["depth"]),
                 data=_tuple(fields["data"]),
                 licence=str(fields["licence"]),
                 metrics={str(k): float(v) for k, v in fields["metrics"].items()},
@@ -175,6 +187,10 @@ def _spec(cls: type[Any], fields: Any) -> Any:
         raise ModelCardError(f"{cls.__name__} must be an object, got {fields!r:.80}")
     _check_keys(cls.__name__, fields, cls)
     return cls(**{k: _tuple(v) for k, v in fields.items()})
+
+
+def _nullable(read: Callable[[Any], T], value: Any) -> T | None:
+    return None if value is None else read(value)
 
 
 def _tuple(value: Any) -> Any:

@@ -1,7 +1,7 @@
-"""Metrics of segmentation and depth, accumulated over a whole set.
+"""Metrics of segmentation, depth and surface normals, accumulated over a whole set.
 
 Definitions: one confusion matrix over the set, IoU = diag / (row + column - diag), the plain mean
-over the classes that occur; depth errors pooled over all valid pixels of the set.
+over the classes that occur; errors of depth and normals pooled over all valid pixels of the set.
 """
 
 from __future__ import annotations
@@ -110,3 +110,43 @@ class DepthErrors:
     def mae(self) -> float:
         """Mean absolute error, metres."""
         return self._mean("absolute")
+
+
+class AngularErrors:
+    """Angles between directions, pooled over all pixels whose true direction is known."""
+
+    LIMITS = (11.25, 22.5, 30.0)
+    """Degrees within which a share is counted."""
+
+    def __init__(self) -> None:
+        """No pixel yet."""
+        self._count, self._degrees = 0, 0.0
+        self._within = np.zeros(len(self.LIMITS), np.int64)
+
+    def update(self, predicted: npt.NDArray[np.floating], truth: npt.NDArray[np.floating]) -> None:
+        """Add one image or batch of unit vectors (..., 3); NaN in the truth = unknown.
+
+        Raises:
+            MetricError: Shapes differ, or a prediction is not finite where the truth is known.
+        """
+        _check_shapes(predicted, truth)
+        known = np.isfinite(truth).all(axis=-1)
+        got, want = predicted[known].astype(np.float64), truth[known].astype(np.float64)
+        if not np.isfinite(got).all():
+            raise MetricError("predicted directions must be finite where truth is known")
+        # Of the chord, since arccos of a dot product loses half its digits near 0.
+        half_chord = np.linalg.norm(got - want, axis=-1) / 2
+        degrees = np.degrees(2 * np.arcsin(np.clip(half_chord, 0, 1)))
+        self._count += degrees.size
+        self._degrees += float(degrees.sum())
+        self._within += [int((degrees < limit).sum()) for limit in self.LIMITS]
+
+    def mean_degrees(self) -> float:
+        """Mean angle."""
+        return self._degrees / self._count if self._count else float("nan")
+
+    def within(self) -> tuple[float, ...]:
+        """Shares of pixels below each of `LIMITS`."""
+        return tuple(
+            (self._within / self._count if self._count else self._within * np.nan).tolist()
+        )

@@ -2,66 +2,69 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from mtl_core.errors import ModelError
+from mtl_core.interface import DEPTH, SEGMENTATION
 from mtl_core.labels import UNLABELLED
+
+Planes = npt.NDArray[np.float32]
 
 
 class Prediction:
     """What a network said of one image; each picture is decoded once, when first asked for.
 
-    The arrays are shared with later callers: copy before changing one.
+    The arrays are shared with later callers: copy before changing one. Asking for what the network
+    does not say is a `ModelError`.
 
     Args:
-        logits: (C, h, w) float32, segmentation logits on the output grid.
-        depth: (h, w) float32, metres along Z, on the same grid, for the image's own camera.
+        outputs: (C, h, w) float32 by name, on the part of the output grid that the image covers.
         height: Rows of the image that was predicted.
         width: Columns of that image.
+        focal_ratio: Its focal length over the network's canonical one, both at one width.
     """
 
     def __init__(
-        self,
-        logits: npt.NDArray[np.float32],
-        depth: npt.NDArray[np.float32],
-        height: int,
-        width: int,
+        self, outputs: Mapping[str, Planes], height: int, width: int, focal_ratio: float = 1.0
     ) -> None:
         """Keep the grids; nothing is computed yet."""
-        self._logits, self._depth = logits, depth
-        self._size = (width, height)
+        self._outputs, self._size = outputs, (width, height)
+        self.focal_ratio = focal_ratio
 
-    def _resize(self, grid: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def grid(self, name: str) -> Planes:
+        """An output (C, h, w) as the network said it, for the canonical focal length."""
+        if name not in self._outputs:
+            known = ", ".join(self._outputs)
+            raise ModelError(f"the model has no output {name}, it has: {known}")
+        return self._outputs[name]
+
+    def resized(self, name: str) -> Planes:
+        """An output (H, W, C) at the image's size, bilinear, for the canonical focal length."""
+        width, height = self._size
+        return self._resize(self.grid(name).transpose(1, 2, 0)).reshape(height, width, -1)
+
+    def _resize(self, grid: Planes) -> Planes:
         return cv2.resize(grid, self._size, interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]
 
     @cached_property
     def _classes(self) -> npt.NDArray[np.uint8]:
-        """Argmax of the up-sampled logits, (H, W) uint8.
-
-        A running maximum over single planes: same result as resizing all classes and one
-        np.argmax, in a seventh of its time, since no (C, H, W) array has to be read.
-        """
-        best = self._resize(self._logits[0])
-        classes = np.zeros(best.shape, np.uint8)
-        for index, plane in enumerate(self._logits[1:], start=1):
-            logit = self._resize(plane)
-            wins = cv2.compare(logit, best, cv2.CMP_GT)
-            cv2.max(best, logit, dst=best)
-            cv2.copyTo(np.full_like(classes, index), wins, classes)
-        return classes
+        return upsampled_argmax(self.grid(SEGMENTATION), self._size)
 
     @cached_property
     def _confidence(self) -> npt.NDArray[np.uint8]:
-        shifted = self._logits - self._logits.max(axis=0)
+        logits = self.grid(SEGMENTATION)
+        shifted = logits - logits.max(axis=0)
         top = 1.0 / np.exp(shifted).sum(axis=0)
         return cv2.convertScaleAbs(self._resize(top), alpha=255.0)  # type: ignore[return-value]
 
     @cached_property
-    def _metres(self) -> npt.NDArray[np.float32]:
-        return self._resize(self._depth)
+    def _metres(self) -> Planes:
+        return self._resize(self.grid(DEPTH)[0] * np.float32(self.focal_ratio))
 
     def mask(self, min_confidence: float = 0.0) -> npt.NDArray[np.uint8]:
         """Class ids (H, W) uint8; 255 where confidence is below min_confidence (0..1)."""
@@ -74,6 +77,29 @@ class Prediction:
         """Probability of the most likely class (H, W) uint8, 255 = certain."""
         return self._confidence
 
-    def depth(self) -> npt.NDArray[np.float32]:
+    def depth(self) -> Planes:
         """Depth (H, W) float32, metres along the Z axis, finite and positive."""
         return self._metres
+
+
+def upsampled_argmax(planes: Planes, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """Argmax of bilinearly resized planes.
+
+    A running maximum over single planes: same result as resizing all classes and one np.argmax, in
+    a seventh of its time, since no (C, H, W) array has to be read.
+
+    Args:
+        planes: (C, h, w) float32, such as logits.
+        size: Columns and rows of the result.
+
+    Returns:
+        (H, W) uint8.
+    """
+    best = cv2.resize(planes[0], size, interpolation=cv2.INTER_LINEAR)
+    classes = np.zeros(best.shape, np.uint8)
+    for index, plane in enumerate(planes[1:], start=1):
+        value = cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR)
+        wins = cv2.compare(value, best, cv2.CMP_GT)
+        cv2.max(best, value, dst=best)
+        cv2.copyTo(np.full_like(classes, index), wins, classes)
+    return classes

@@ -1,37 +1,28 @@
-"""Running a model: the protocol, ONNX Runtime, and a fake for tests of what stands around it."""
+"""From an image to a `Prediction`: what surrounds a network, and a fake for tests."""
 
 from __future__ import annotations
 
-import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-# A robot reports to nobody; the library reads this when it is loaded.
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-import onnxruntime as ort
-
-from mtl_core.card import METADATA_KEY, DepthSpec, InputSpec, ModelCard
-from mtl_core.errors import GeometryError, ModelCardError, ModelError
+from mtl_core.card import METRIC, DepthSpec, InputSpec, ModelCard
+from mtl_core.errors import GeometryError, ModelError
 from mtl_core.images import ColourImage
+from mtl_core.interface import DEPTH, FLOAT, IMAGE, SEGMENTATION, STRIDE, Port
 from mtl_core.labels import LabelMap
+from mtl_core.model import Model, OnnxModel
 from mtl_core.prediction import Prediction
 
-INPUT = "image"
-"""Network input: (1, 3, height, width) float32, see `InputSpec`."""
-
-OUTPUTS = ("segmentation", "depth", "depth_log_scale")
-"""Network outputs on a grid of stride 4: logits (1, C, h, w); metres at the canonical focal length
-(1, 1, h, w); natural log of the Laplace scale of log depth (1, 1, h, w). All float32."""
-
-STRIDE = 4
-
-PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
-"""What is used where it is installed, in this order; others build engines or call out."""
+Signals = Mapping[str, npt.NDArray[Any]]
+"""What is known of an image beside its pixels, by input name, each (H, W) or (H, W, C) of the
+image's size: `depth` float32 metres, NaN or 0 = none; `labels` uint8 ids, 255 = none; `normals`
+float32 unit vectors, NaN or 0 = none."""
 
 
 class Predictor(Protocol):
@@ -45,13 +36,20 @@ class Predictor(Protocol):
     def provider(self) -> str:
         """Where it runs, as ONNX Runtime names it."""
 
-    def predict(self, image: ColourImage, fx: float | None = None) -> Prediction:
+    def predict(
+        self, image: ColourImage, fx: float | None = None, signals: Signals | None = None
+    ) -> Prediction:
         """Predict one image.
 
         Args:
             image: Any size; its aspect is kept.
             fx: Its focal length in its own pixels; None takes the card's canonical one, so that
                 depth is right only up to scale.
+            signals: What a teacher is told beside the image; what is missing is empty.
+
+        Raises:
+            GeometryError: The focal length is not a positive number.
+            ModelError: The model has no such input, or a signal does not fit image and input.
         """
 
 
@@ -116,150 +114,138 @@ def _rgb_planes(pixels: npt.NDArray[np.uint8], order: str) -> list[npt.NDArray[n
     return planes if order == "rgb" else planes[::-1]  # type: ignore[return-value]
 
 
-def _focal_ratio(fx: float | None, box: Letterbox, depth: DepthSpec) -> float:
-    if fx is None:
-        return 1.0
-    if not (np.isfinite(fx) and fx > 0):
+def _focal_ratio(fx: float | None, box: Letterbox, depth: DepthSpec | None) -> float:
+    if fx is not None and not (np.isfinite(fx) and fx > 0):
         raise GeometryError(f"focal length must be positive and finite, got {fx}")
-    return fx * box.scale / depth.canonical_fx
+    return 1.0 if fx is None or depth is None else fx * box.scale / depth.canonical_fx
 
 
-class OnnxPredictor:
-    """A student on ONNX Runtime. One image at a time: its input tensor is used again.
+class ModelPredictor:
+    """Pre- and post-processing around a model. One image at a time: its input tensor is used again.
 
     Args:
-        path: An ONNX file that carries a model card.
-        threads: Threads of one inference, 0 = as many as cores.
-        providers: Execution providers in order of preference; None = those of `PROVIDERS` that
-            are installed.
-
-    Raises:
-        ModelError: The file is missing, not ONNX, or does not do what its card says.
-        ModelCardError: The card is missing or of another kind.
+        model: Runs the network.
     """
+
+    def __init__(self, model: Model) -> None:
+        """Make the input tensor."""
+        self.model = model
+        self._preprocess = Preprocessor(model.card.input)
+
+    @property
+    def card(self) -> ModelCard:
+        """See `Predictor.card`."""
+        return self.model.card
+
+    @property
+    def provider(self) -> str:
+        """See `Predictor.provider`."""
+        return self.model.provider
+
+    def predict(
+        self, image: ColourImage, fx: float | None = None, signals: Signals | None = None
+    ) -> Prediction:
+        """See `Predictor.predict`."""
+        box = self._preprocess(image)
+        ratio = _focal_ratio(fx, box, self.card.depth)
+        inputs = {
+            name: _signal_tensor(name, _canonical(name, signal, ratio), self._port(name), box)
+            for name, signal in _of_size(signals or {}, image).items()
+        }
+        outputs = self.model.run({IMAGE: self._preprocess.tensor, **inputs})
+        rows, columns = box.height // STRIDE, box.width // STRIDE
+        grids = {name: output[0, :, :rows, :columns] for name, output in outputs.items()}
+        return Prediction(grids, image.height, image.width, ratio)
+
+    def _port(self, name: str) -> Port:
+        if name not in self.model.signals:
+            known = ", ".join(self.model.signals) or "none"
+            raise ModelError(f"no input {name} beside the image, this model has: {known}")
+        return self.model.signals[name]
+
+
+def _of_size(signals: Signals, image: ColourImage) -> Signals:
+    for name, signal in signals.items():
+        if signal.shape[:2] != (image.height, image.width):
+            raise ModelError(
+                f"input {name}: (H, W) = {(image.height, image.width)} like the image expected, "
+                f"got {signal.shape}"
+            )
+    return signals
+
+
+def _canonical(name: str, signal: npt.NDArray[Any], ratio: float) -> npt.NDArray[Any]:
+    """A signal as the canonical camera would have it."""
+    power = METRIC.get(name, 0)
+    return signal / np.float32(ratio**power) if power else signal
+
+
+def _signal_tensor(
+    name: str, signal: npt.NDArray[Any], port: Port, box: Letterbox
+) -> npt.NDArray[Any]:
+    """A signal (H, W) or (H, W, C) as input (1, C, rows, columns), lying there like the image."""
+    channels = signal.shape[2] if signal.ndim == 3 else 1
+    if channels != port.shape[0] or signal.dtype != port.dtype:
+        raise ModelError(
+            f"input {name}: {port.shape[0]} channels of {port.dtype} expected, "
+            f"got {channels} of {signal.dtype}"
+        )
+    known = np.where(np.isfinite(signal), signal, np.float32(0)) if port.dtype == FLOAT else signal
+    size = (box.width, box.height)
+    # The mean of two ids or of two surfaces is neither; this kind is right to the half pixel.
+    small = cv2.resize(known, size, interpolation=cv2.INTER_NEAREST_EXACT)
+    tensor = port.empty()
+    tensor[0, :, : box.height, : box.width] = small.reshape(*size[::-1], channels).transpose(
+        2, 0, 1
+    )
+    return tensor
+
+
+class OnnxPredictor(ModelPredictor):
+    """A model on ONNX Runtime; arguments and errors are those of `OnnxModel`."""
 
     def __init__(
         self, path: Path | str, threads: int = 0, providers: list[str] | None = None
     ) -> None:
         """Load and check the model; the first inference still has to warm up."""
+        super().__init__(OnnxModel(path, threads, providers))
         self.path = Path(path)
-        installed = ort.get_available_providers()
-        wanted = providers or [name for name in PROVIDERS if name in installed]
-        self._session = _open(self.path, threads, wanted)
-        self.card = _read_card(self.path, self._session)
-        _check_interface(self.path, self._session, self.card)
-        self._preprocess = Preprocessor(self.card.input)
-
-    @property
-    def provider(self) -> str:
-        """The execution provider that ONNX Runtime really uses first."""
-        return str(self._session.get_providers()[0])
-
-    def run(self, tensor: npt.NDArray[np.float32]) -> list[npt.NDArray[np.float32]]:
-        """The bare network: (1, 3, height, width) float32 to its three outputs."""
-        outputs: list[npt.NDArray[np.float32]] = self._session.run(list(OUTPUTS), {INPUT: tensor})
-        return outputs
-
-    def predict(self, image: ColourImage, fx: float | None = None) -> Prediction:
-        """See `Predictor.predict`.
-
-        Raises:
-            GeometryError: The focal length is not a positive number.
-        """
-        box = self._preprocess(image)
-        ratio = _focal_ratio(fx, box, self.card.depth)
-        logits, depth, _ = self.run(self._preprocess.tensor)
-        rows, columns = box.height // STRIDE, box.width // STRIDE
-        return Prediction(
-            logits=logits[0, :, :rows, :columns],
-            depth=depth[0, 0, :rows, :columns] * np.float32(ratio),
-            height=image.height,
-            width=image.width,
-        )
-
-
-def _open(path: Path, threads: int, providers: list[str]) -> ort.InferenceSession:
-    if not path.is_file():
-        raise ModelError(f"{path}: no such model file")
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.intra_op_num_threads = threads
-    # A spinning pool burns a core between frames and doubles the latency beside a busy neighbour.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
-    try:
-        return ort.InferenceSession(str(path), options, providers=providers)
-    except Exception as err:  # ONNX Runtime's errors share no root but Exception.
-        raise ModelError(f"{path}: expected an ONNX model, ONNX Runtime says: {err}") from err
-
-
-def _read_card(path: Path, session: ort.InferenceSession) -> ModelCard:
-    metadata = session.get_modelmeta().custom_metadata_map
-    if METADATA_KEY not in metadata:
-        raise ModelCardError(
-            f"{path}: no model card, expected metadata {METADATA_KEY!r}, "
-            f"got {sorted(metadata) or 'none'}; it was not exported by this project"
-        )
-    try:
-        return ModelCard.from_json(metadata[METADATA_KEY])
-    except ModelCardError as err:
-        raise ModelCardError(f"{path}: {err}") from err
-
-
-def _check_interface(path: Path, session: ort.InferenceSession, card: ModelCard) -> None:
-    if card.role != "student":
-        raise ModelError(f"{path}: expected the model of a student, its card says {card.role}")
-    spec = card.input
-    inputs = {i.name: i.shape[1:] for i in session.get_inputs()}
-    if inputs != {INPUT: [3, spec.height, spec.width]}:
-        raise ModelError(
-            f"{path}: card says input {INPUT} N x 3 x {spec.height} x {spec.width}, "
-            f"file has {inputs}"
-        )
-    grid = [spec.height // STRIDE, spec.width // STRIDE]
-    expected = dict(zip(OUTPUTS, ([n, *grid] for n in (len(card.label_map), 1, 1)), strict=True))
-    outputs = {o.name: o.shape[1:] for o in session.get_outputs()}
-    if outputs != expected:
-        raise ModelError(f"{path}: card says outputs {expected}, file has {outputs}")
-
-
-def _fake_card() -> ModelCard:
-    return ModelCard(
-        name="fake",
-        role="student",
-        input=InputSpec(96, 128, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-        label_map=LabelMap.load("nyu13"),
-        depth=DepthSpec(0.4, 10.0, 105.0),
-        data=(),
-        licence="none",
-        metrics={},
-        commit="none",
-    )
 
 
 class FakePredictor:
     """Labels and depth straight from brightness: for tests of what stands around a predictor.
 
-    The brightness b (0..1) of a stride-4 cell gives class ``floor(b * C)`` and the depth
-    ``min + b * (max - min)`` at the canonical focal length.
+    The brightness b (0..1) of a stride-4 cell gives class ``floor(b * 13)`` of NYU's 13 and the
+    depth ``min + b * (max - min)`` at the canonical focal length.
     """
 
     provider = "fake"
+    label_map = LabelMap.load("nyu13")
+    depth = DepthSpec(0.4, 10.0, 105.0)
 
-    def __init__(self, card: ModelCard | None = None) -> None:
-        """Pretend to be the model of a card."""
-        self.card = card or _fake_card()
+    def __init__(self) -> None:
+        """Pretend to be a student."""
+        spec = InputSpec(96, 128, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+        self.card = ModelCard(
+            "fake", "student", spec, self.label_map, self.depth, (), "none", {}, "none"
+        )
 
-    def predict(self, image: ColourImage, fx: float | None = None) -> Prediction:
+    def predict(
+        self, image: ColourImage, fx: float | None = None, signals: Signals | None = None
+    ) -> Prediction:
         """See `Predictor.predict`."""
+        if signals:
+            raise ModelError(
+                f"no input {', '.join(signals)} beside the image, this model has: none"
+            )
         box = Letterbox.fit(image, self.card.input)
         grid = (box.width // STRIDE, box.height // STRIDE)
         grey = cv2.cvtColor(image.bgr(), cv2.COLOR_BGR2GRAY)
         brightness = cv2.resize(grey, grid, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-        count = len(self.card.label_map)
+        count = len(self.label_map)
         classes = np.minimum((brightness * count).astype(np.int64), count - 1)
         logits = np.where(np.arange(count)[:, None, None] == classes, 8.0, 0.0).astype(np.float32)
-        depth = self.card.depth
-        metres = depth.min_m + brightness * (depth.max_m - depth.min_m)
-        ratio = np.float32(_focal_ratio(fx, box, depth))
-        return Prediction(logits, (metres * ratio).astype(np.float32), image.height, image.width)
+        metres = self.depth.min_m + brightness * (self.depth.max_m - self.depth.min_m)
+        outputs = {SEGMENTATION: logits, DEPTH: metres[None].astype(np.float32)}
+        ratio = _focal_ratio(fx, box, self.depth)
+        return Prediction(outputs, image.height, image.width, ratio)

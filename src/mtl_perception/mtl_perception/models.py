@@ -6,6 +6,9 @@ from pathlib import Path
 
 import yaml
 
+from mtl_core.errors import ModelError
+from mtl_core.interface import DEPTH, SEGMENTATION, main_outputs
+from mtl_core.predictor import OnnxPredictor
 from mtl_perception.errors import PerceptionError
 from mtl_perception.resources import share_path
 
@@ -37,3 +40,26 @@ def find_model(name: str = "") -> Path:
     if path.is_file() or path.parent != Path():
         return path
     return share_path("models") / path
+
+
+class StudentPredictor(OnnxPredictor):
+    """What the node and `mtl-predict` run: a student that says classes and depth.
+
+    Raises:
+        ModelError: The file cannot be used, or is a teacher or the student of other tasks.
+        ModelCardError: Its card is missing or of another kind.
+    """
+
+    NEEDED = (SEGMENTATION, DEPTH)
+
+    def __init__(self, path: Path | str, threads: int = 0) -> None:
+        """Load and check the model."""
+        super().__init__(path, threads)
+        label_map, said = self.card.label_map, main_outputs(self.model.outputs)
+        fits = self.card.role == "student" and set(self.NEEDED) <= set(said)
+        if not fits or label_map is None:
+            raise ModelError(
+                f"{path}: expected a student with outputs {' and '.join(self.NEEDED)}, "
+                f"got a {self.card.role} with {' and '.join(said)}"
+            )
+        self.label_map = label_map

@@ -14,13 +14,12 @@ from std_msgs.msg import Header
 from mtl_bags.messages import to_colour_image
 from mtl_core.errors import MtlError
 from mtl_core.images import ColourImage
-from mtl_core.predictor import OnnxPredictor
 from mtl_perception import parameters, topics
 from mtl_perception.camera import View, view
 from mtl_perception.conversion import converter
 from mtl_perception.health import Health
 from mtl_perception.latest import Worker
-from mtl_perception.models import find_model
+from mtl_perception.models import StudentPredictor, find_model
 from mtl_perception.outputs import Answer, Outputs
 
 Frame: TypeAlias = Image | CompressedImage
@@ -59,7 +58,7 @@ class Pipeline:
             PerceptionError: The package's own model cannot be found.
         """
         self._node, self._health = node, health
-        self.predictor = OnnxPredictor(
+        self.predictor = StudentPredictor(
             find_model(parameters.value(node, "model")), threads=parameters.value(node, "threads")
         )
         self.predictor.predict(_BLANK)  # the first inference allocates, and fails if any does
@@ -134,7 +133,7 @@ class Pipeline:
             header=header,
             image=image,
             camera_info=camera.info,
-            label_map=self.predictor.card.label_map,
+            label_map=self.predictor.label_map,
             settings=settings,
             predict=lambda: self.predictor.predict(image, camera.fx),
         )

@@ -19,10 +19,9 @@ from mtl_core.errors import ImageError, MtlError
 from mtl_core.images import ColourImage
 from mtl_core.labels import LabelMap
 from mtl_core.prediction import Prediction
-from mtl_core.predictor import OnnxPredictor, Predictor
 from mtl_perception.depth import millimetres
 from mtl_perception.errors import PerceptionError
-from mtl_perception.models import find_model
+from mtl_perception.models import StudentPredictor, find_model
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 """What counts as an image in a folder; a file that is named itself may have any name."""
@@ -37,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     try:
         images = find_images(args.images)
-        predictor = OnnxPredictor(find_model(args.model))
+        predictor = StudentPredictor(find_model(args.model))
     except (MtlError, PerceptionError) as err:
         print(f"mtl-predict: {err}", file=sys.stderr)
         return 2
@@ -113,7 +112,7 @@ def _images_at(path: Path) -> list[Path]:
 
 
 def predict_all(
-    images: Sequence[Path], out: Path, predictor: Predictor, fx: float | None = None
+    images: Sequence[Path], out: Path, predictor: StudentPredictor, fx: float | None = None
 ) -> int:
     """Predict images one by one; what is wrong with one is printed and does not stop the others.
 
@@ -135,10 +134,10 @@ def predict_all(
     return failures
 
 
-def _predict_one(path: Path, out: Path, predictor: Predictor, fx: float | None) -> str:
+def _predict_one(path: Path, out: Path, predictor: StudentPredictor, fx: float | None) -> str:
     try:
         image = read_image(path)
-        save(out, path.stem, image, predictor.predict(image, fx), predictor.card.label_map)
+        save(out, path.stem, image, predictor.predict(image, fx), predictor.label_map)
     except (MtlError, OSError) as err:
         return str(err)
     return ""

@@ -1,80 +1,220 @@
-"""Batches of several sources in one reproducible order, whatever the number of workers."""
+"""Batches in one reproducible order: batch k follows from the seed and k alone.
+
+So training goes on after a kill without a saved generator's state, and the number of workers, of
+devices or of earlier runs changes nothing.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from mtl_core.card import InputSpec
-from mtl_training.data.augment import Augmentation, to_tensors
-from mtl_training.data.sample import SampleSource
+from mtl_training.data.augment import Augmentation, View
+from mtl_training.data.sample import PseudoLabel
+from mtl_training.data.source import SampleSource
+from mtl_training.errors import DatasetError
+from mtl_training.tasks.base import Task
 
 Draw = tuple[int, int]
 """An epoch and an index into the joined sources: all that a sample's randomness depends on."""
 
-
-class EpochOrder(Sampler[Draw]):
-    """A new permutation each epoch, from the seed and the epoch's number alone."""
-
-    def __init__(self, length: int, seed: int) -> None:
-        """Epoch 0 comes first; set `epoch` before each pass."""
-        self._length, self._seed = length, seed
-        self.epoch = 0
-
-    def __len__(self) -> int:
-        """Draws of one epoch."""
-        return self._length
-
-    def __iter__(self) -> Iterator[Draw]:
-        """(epoch, index) for each sample."""
-        order = np.random.default_rng((self._seed, self.epoch)).permutation(self._length)
-        return iter([(self.epoch, int(index)) for index in order])
+Batch = dict[str, Any]
+"""See `collate`."""
 
 
-class AugmentedSamples(Dataset[dict[str, Tensor]]):
-    """Sources joined end to end, augmented and turned to tensors."""
+class Pool:
+    """Indices drawn over and over, each once before any comes again."""
+
+    def __init__(self, indices: Sequence[int], seed: tuple[int, ...]) -> None:
+        """The indices and what their order follows from."""
+        self._indices, self._seed = np.asarray(indices), seed
+
+    def draw(self, number: int) -> Draw:
+        """The epoch and the index of a draw."""
+        epoch, place = divmod(number, len(self._indices))
+        return epoch, int(self._order(epoch)[place])
+
+    def _order(self, epoch: int) -> npt.NDArray[np.int64]:
+        if epoch != getattr(self, "_epoch", None):
+            rng = np.random.default_rng((*self._seed, epoch))
+            self._epoch, self._permuted = epoch, rng.permutation(self._indices)
+        return self._permuted
+
+
+class BatchOrder(Sampler[list[Draw]]):
+    """Batches `first` to `last`; each pool gives its share of every batch.
+
+    Args:
+        pools: Indices by pool; one pool is plain sampling.
+        batch_size: Over all devices together, a multiple of the number of pools.
+        seed: Of all orders.
+        first: Number of the first batch.
+        last: One past the last batch.
+        part: This device's number and how many there are: it gets every so many-th draw.
+    """
 
     def __init__(
-        self, sources: Sequence[SampleSource], spec: InputSpec, canonical_fx: float, seed: int
+        self,
+        pools: Sequence[Sequence[int]],
+        batch_size: int,
+        seed: int,
+        first: int,
+        last: int,
+        part: tuple[int, int] = (0, 1),
     ) -> None:
-        """See `to_tensors` for what an item holds."""
-        self._sources, self._spec = list(sources), spec
-        self._canonical_fx, self._seed = canonical_fx, seed
-        self._augment = Augmentation()
+        """Refuse what gives uneven batches."""
+        if batch_size % len(pools) or batch_size % part[1]:
+            raise DatasetError(
+                f"a batch of {batch_size} cannot be shared by {len(pools)} pools and "
+                f"{part[1]} devices"
+            )
+        self._pools = [Pool(pool, (seed, number)) for number, pool in enumerate(pools)]
+        self._share, self._range, self._part = batch_size // len(pools), (first, last), part
+
+    def __len__(self) -> int:
+        """Batches to come."""
+        return self._range[1] - self._range[0]
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        """The draws of each batch."""
+        rank, devices = self._part
+        for number in range(*self._range):
+            yield self._batch(number)[rank::devices]
+
+    def _batch(self, number: int) -> list[Draw]:
+        """The pools take turns, so that every device gets of each."""
+        turns = range(number * self._share, (number + 1) * self._share)
+        return [pool.draw(turn) for turn in turns for pool in self._pools]
+
+
+class Views(Dataset[View]):
+    """Sources joined end to end, augmented.
+
+    Args:
+        sources: In the order of their indices.
+        augment: To the network's size.
+        seed: With a draw, all that a view's randomness depends on.
+    """
+
+    def __init__(self, sources: Sequence[SampleSource], augment: Augmentation, seed: int) -> None:
+        """Nothing is read yet."""
+        self._sources, self._augment, self._seed = list(sources), augment, seed
 
     def __len__(self) -> int:
         """Samples of one epoch."""
         return sum(len(source) for source in self._sources)
 
-    def __getitem__(self, draw: Draw) -> dict[str, Tensor]:
-        """The sample of an epoch and an index; the same each time it is asked for."""
+    def __getitem__(self, draw: Draw) -> View:
+        """The view of a draw; the same each time it is asked for."""
         epoch, index = draw
         rng = np.random.default_rng((self._seed, epoch, index))
         for source in self._sources:
             if index < len(source):
-                sample = self._augment(source.sample(index, epoch), self._spec, rng)
-                return to_tensors(sample, self._spec, self._canonical_fx)
+                return self._augment(source.sample(index, epoch), rng)
             index -= len(source)
         raise IndexError(f"index beyond the {len(self)} samples of an epoch")
 
 
+@dataclass(frozen=True)
+class Collate:
+    """Stacks views to a batch.
+
+    `image` (N, 3, H, W) uint8 RGB, channels last in memory; `truth` {task: (N, H, W) or
+    (N, H, W, C)}, labels at the canonical focal length, where there are none the task's mark;
+    `value` {task: (N, C, H/4, W/4) float32} and `weight` {task: (N, H/4, W/4) float32}, the
+    pseudo-labels of tasks that have any in this batch.
+    """
+
+    tasks: Mapping[str, Task]
+
+    def __call__(self, views: Sequence[View]) -> Batch:
+        """See the class."""
+        images = np.stack([view.sample.image for view in views])
+        batch: Batch = {
+            "image": torch.from_numpy(images).permute(0, 3, 1, 2),
+            "truth": {name: self._truth(task, views) for name, task in self.tasks.items()},
+            "value": {},
+            "weight": {},
+        }
+        for name, task in self.tasks.items():
+            if any(name in view.sample.pseudo for view in views):
+                batch["value"][name], batch["weight"][name] = self._pseudo(task, views)
+        return batch
+
+    def _truth(self, task: Task, views: Sequence[View]) -> Tensor:
+        size = views[0].sample.image.shape[:2]
+        return torch.from_numpy(
+            np.stack(
+                [
+                    task.zoomed(view.sample.truth[task.name], view.focal_ratio)
+                    if task.name in view.sample.truth
+                    else task.absent(*size)
+                    for view in views
+                ]
+            )
+        )
+
+    def _pseudo(self, task: Task, views: Sequence[View]) -> tuple[Tensor, Tensor]:
+        found = [view.sample.pseudo.get(task.name) for view in views]
+        some = next(pseudo for pseudo in found if pseudo is not None)
+        empty = PseudoLabel(np.zeros_like(some.value), np.zeros_like(some.confidence))
+        value = [
+            task.zoomed((pseudo or empty).value, view.focal_ratio)
+            for pseudo, view in zip(found, views, strict=True)
+        ]
+        weight = [(pseudo or empty).confidence for pseudo in found]
+        stacked = torch.from_numpy(np.stack(value)).permute(0, 3, 1, 2).contiguous()
+        return stacked, torch.from_numpy(np.stack(weight))
+
+
 def batches(
-    samples: AugmentedSamples, order: EpochOrder, batch_size: int, workers: int
-) -> DataLoader[dict[str, Tensor]]:
-    """Whole batches only, in the given order."""
+    views: Views, order: BatchOrder, tasks: Mapping[str, Task], workers: int
+) -> DataLoader[Batch]:
+    """The batches of an order, prepared by that many processes (0 = this one)."""
     return DataLoader(
-        samples,
-        batch_size=batch_size,
-        sampler=order,
+        views,  # type: ignore[arg-type]
+        batch_sampler=order,
         num_workers=workers,
-        drop_last=True,
+        collate_fn=Collate(tasks),
         worker_init_fn=_one_thread,
+        persistent_workers=False,
     )
 
 
 def _one_thread(_: int) -> None:
     torch.set_num_threads(1)
+
+
+def pools(
+    sources: Sequence[SampleSource], tasks: Sequence[str], balanced: bool, unlabelled: bool
+) -> list[list[int]]:
+    """Indices into the joined sources, by pool.
+
+    Args:
+        sources: In the order of their indices.
+        tasks: What is learned.
+        balanced: Whether the samples with truth of the rarest task make a pool, the rest another.
+        unlabelled: Whether samples without truth of any of the tasks are of use.
+    """
+    by_task = [labelled(sources, task) for task in tasks]
+    count = sum(len(source) for source in sources)
+    useful = set(range(count)) if unlabelled else {index for found in by_task for index in found}
+    rare = min(by_task, key=len) if balanced else []
+    rest = sorted(useful - set(rare))
+    return [pool for pool in (rare, rest) if pool]
+
+
+def labelled(sources: Sequence[SampleSource], task: str) -> list[int]:
+    """Indices into the joined sources of the samples that have truth of a task."""
+    found, start = [], 0
+    for source in sources:
+        found += [start + index for index in source.labelled(task)]
+        start += len(source)
+    return found

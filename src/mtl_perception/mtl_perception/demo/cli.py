@@ -16,7 +16,6 @@ from mtl_bags.errors import BagError
 from mtl_bags.reader import BagReader
 from mtl_bags.synthetic import DEFAULT_INTRINSICS, Progress, write_room_bag
 from mtl_core.errors import MtlError
-from mtl_core.predictor import OnnxPredictor
 from mtl_perception import environment
 from mtl_perception.demo.process import running
 from mtl_perception.demo.replay import Camera, Replay
@@ -24,7 +23,7 @@ from mtl_perception.demo.score import Summary, score
 from mtl_perception.demo.sheet import write_sheet
 from mtl_perception.domain import own_domain
 from mtl_perception.errors import PerceptionError
-from mtl_perception.models import find_model
+from mtl_perception.models import StudentPredictor, find_model
 
 NODE = "mtl_perception.student_node"
 ENOUGH = 0.99
@@ -67,7 +66,7 @@ def _run(options: argparse.Namespace) -> Summary:
     for path in (summary_path, sheet_path):
         path.unlink(missing_ok=True)  # a demo that fails leaves no results, not the last ones
     model = find_model(options.model)
-    label_map = OnnxPredictor(model).card.label_map
+    label_map = StudentPredictor(model).label_map
     answers_path = options.out / "answers"
     with BagReader(options.bag or _rendered(options)) as recording:
         camera = Camera.find(recording, options.image_topic)

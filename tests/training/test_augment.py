@@ -1,0 +1,194 @@
+"""Augmentation keeps depth, inverse depth, normals, pseudo-labels and intrinsics right."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mtl_core.geometry import Intrinsics
+from mtl_training.data.augment import Augmentation, jitter
+from mtl_training.data.loader import Collate
+from mtl_training.data.sample import PseudoLabel, Sample
+from mtl_training.tasks.registry import TASKS, TaskConfig, build_tasks
+
+CONFIG = TaskConfig(tuple(TASKS), "nyu13", 50.0, 0.3, 12.0)
+TASK = {task.name: task for task in build_tasks(CONFIG)}
+AUGMENT = Augmentation(TASK, 64, 96, canonical_fx=50.0)
+COLLATE = Collate(TASK)
+
+zooms, places = st.floats(1, 3), st.tuples(st.floats(0, 1), st.floats(0, 1)).map(np.array)
+
+
+def wall(metres=2.0, height=128, width=192, fx=90.0) -> Sample:
+    """A wall that faces the camera; its classes count columns, so that places can be told apart."""
+    columns = np.tile(np.arange(width, dtype=np.uint8), (height, 1))
+    normal = np.array([0.6, 0.0, -0.8], np.float32)
+    return Sample(
+        "wall",
+        np.repeat(columns[..., None], 3, axis=2),
+        {
+            "segmentation": columns,
+            "depth": np.full((height, width), metres, np.float32),
+            "inverse_depth": np.full((height, width), 1 / metres, np.float32),
+            "normals": np.broadcast_to(normal, (height, width, 3)).copy(),
+        },
+        Intrinsics(width, height, fx, fx, width / 3, height / 4),
+    )
+
+
+def target(view, task):
+    return COLLATE([view])["truth"][task][0].numpy()
+
+
+@given(zooms, places, st.floats(0.5, 9))
+def test_a_zoom_by_s_divides_depth_by_s_and_multiplies_inverse_depth_by_s(zoom, at, metres):
+    near = AUGMENT.zoomed(wall(metres), zoom, at)
+    whole = AUGMENT.zoomed(wall(metres), 1.0, np.zeros(2))
+    s = near.sample.intrinsics.fx / whole.sample.intrinsics.fx
+    # The window is whole pixels, so that the true zoom is that of the intrinsics.
+    assert s == pytest.approx(zoom, rel=0.02)
+    np.testing.assert_allclose(target(near, "depth"), target(whole, "depth") / s, rtol=1e-5)
+    np.testing.assert_allclose(
+        target(near, "inverse_depth"), target(whole, "inverse_depth") * s, rtol=1e-5
+    )
+
+
+@given(zooms, places)
+def test_where_the_camera_is_unknown_the_zoom_stands_for_it(zoom, at):
+    view = AUGMENT.zoomed(replace(wall(3.0), intrinsics=None), zoom, at)
+    np.testing.assert_allclose(target(view, "depth"), 3.0 / zoom, rtol=1e-5)
+    np.testing.assert_allclose(target(view, "inverse_depth"), zoom / 3.0, rtol=1e-5)
+
+
+@given(zooms, places)
+def test_a_zoom_leaves_metres_and_normals_alone(zoom, at):
+    sample = wall(2.0)
+    view = AUGMENT.zoomed(sample, zoom, at)
+    np.testing.assert_array_equal(view.sample.truth["depth"], np.float32(2.0))
+    np.testing.assert_array_equal(view.sample.truth["normals"], sample.truth["normals"][:64, :96])
+
+
+@given(st.floats(1, 2), places)
+def test_a_pixel_keeps_its_viewing_ray_through_zoom_and_crop(zoom, at):
+    sample = wall()
+    camera, view = sample.intrinsics, AUGMENT.zoomed(sample, zoom, at).sample
+    shown = (view.truth["segmentation"][0].astype(float) - camera.cx) / camera.fx
+    ray = (np.arange(96) - view.intrinsics.cx) / view.intrinsics.fx
+    assert np.abs(shown - ray).max() <= 1.0 / camera.fx
+
+
+@given(zooms, places)
+def test_depth_and_intrinsics_give_the_same_points_before_and_after(zoom, at):
+    """Back-projection of the canonical depth with the canonical camera is off by one scale only."""
+    sample = wall(2.0)
+    view = AUGMENT.zoomed(sample, zoom, at)
+    ratio = view.sample.intrinsics.fx / 50.0
+    np.testing.assert_allclose(target(view, "depth") * ratio, 2.0, rtol=1e-5)
+    assert view.focal_ratio == pytest.approx(ratio)
+
+
+def test_a_flip_mirrors_everything_and_twice_is_nothing():
+    view = AUGMENT.zoomed(wall(), 1.3, np.array([0.2, 0.7]))
+    once, twice = AUGMENT.mirrored(view), AUGMENT.mirrored(AUGMENT.mirrored(view))
+    for name, labels in view.sample.truth.items():
+        np.testing.assert_array_equal(twice.sample.truth[name], labels)
+    depth = view.sample.truth["depth"][:, ::-1]
+    np.testing.assert_array_equal(once.sample.truth["depth"], depth)
+    assert once.sample.intrinsics.cx == 95 - view.sample.intrinsics.cx
+    np.testing.assert_array_equal(twice.sample.image, view.sample.image)
+    assert twice.sample.intrinsics == view.sample.intrinsics
+
+
+def test_a_flip_negates_the_x_of_normals_and_nothing_else():
+    view = AUGMENT.zoomed(wall(), 1.0, np.zeros(2))
+    mirrored = AUGMENT.mirrored(view).sample.truth["normals"]
+    np.testing.assert_allclose(mirrored[5, 7], [-0.6, 0.0, -0.8], rtol=1e-6)
+
+
+def test_no_depth_is_invented_between_near_and_far():
+    sample = wall(1.0)
+    sample.truth["depth"][:, 96:] = 9.0
+    view = AUGMENT.zoomed(sample, 1.37, np.array([0.4, 0.6]))
+    assert set(np.unique(view.sample.truth["depth"])) <= {1.0, 9.0}
+
+
+def test_colour_changes_stay_colours():
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (16, 16, 3), np.uint8)
+    changed = jitter(image, 0.4, rng)
+    assert changed.dtype == np.uint8
+    assert (changed != image).any()
+    np.testing.assert_array_equal(jitter(image, 0.0, rng), image)
+
+
+def test_colour_changes_are_those_of_their_definition():
+    """Gain, saturation about the grey, contrast about the mean, balance: one after the other."""
+    image = np.random.default_rng(1).integers(60, 160, (8, 8, 3), np.uint8)
+    gain, contrast, saturation = 1 + 0.2 * np.random.default_rng(2).uniform(-1, 1, 3)
+    rng = np.random.default_rng(2)
+    rng.uniform(-1, 1, 3)
+    balance = 1 + 0.25 * 0.2 * rng.uniform(-1, 1, 3)
+    pixels = image * gain
+    grey = pixels.mean(axis=2, keepdims=True)
+    pixels = grey + (pixels - grey) * saturation
+    pixels = grey.mean() + (pixels - grey.mean()) * contrast
+    changed = jitter(image, 0.2, np.random.default_rng(2))
+    assert np.abs(changed - pixels * balance).max() <= 1.0
+
+
+def test_unlabelled_stays_unlabelled_through_augmentation():
+    sample = wall()
+    nothing = {name: task.absent(128, 192) for name, task in TASK.items()}
+    view = AUGMENT(replace(sample, truth=nothing), np.random.default_rng(0))
+    for name, task in TASK.items():
+        assert not task.known(target(view, name)).any()
+
+
+def test_a_task_without_labels_is_given_its_mark_of_none():
+    view = AUGMENT.zoomed(replace(wall(), truth={}), 1.0, np.zeros(2))
+    for name, task in TASK.items():
+        assert target(view, name).shape[:2] == (64, 96)
+        assert not task.known(target(view, name)).any()
+
+
+def with_pseudo(sample, value, confidence):
+    return replace(sample, truth={}, pseudo={"depth": PseudoLabel(value, confidence)})
+
+
+@given(zooms, places)
+def test_a_pseudo_label_stays_where_it_was_in_the_image(zoom, at):
+    """A ramp over the image is read off the grid exactly, but for half a cell at the border."""
+    u = (np.arange(48, dtype=np.float32) + 0.5) * 4 - 0.5  # pixel at the centre of each cell
+    value = np.tile(u, (32, 1))[..., None]
+    sample = with_pseudo(wall(), value, np.ones((32, 48), np.float32))
+    view = AUGMENT.zoomed(sample, zoom, at)
+    camera, new = sample.intrinsics, view.sample.intrinsics
+    cells = (np.arange(24) + 0.5) * 4 - 0.5
+    expected = (cells - new.cx) / new.fx * camera.fx + camera.cx
+    inside = (expected > u[0]) & (expected < u[-1])
+    got = view.sample.pseudo["depth"].value[7, :, 0]
+    np.testing.assert_allclose(got[inside], expected[inside], atol=0.15)
+
+
+def test_a_pseudo_label_is_brought_to_the_canonical_focal_length_like_truth():
+    value = np.full((32, 48, 1), 2.0, np.float32)
+    sample = with_pseudo(wall(2.0), value, np.ones((32, 48), np.float32))
+    view = AUGMENT.zoomed(sample, 1.5, np.zeros(2))
+    both = COLLATE([view, AUGMENT.zoomed(wall(2.0), 1.5, np.zeros(2))])
+    truth = both["truth"]["depth"][1].unique().item()
+    np.testing.assert_allclose(both["value"]["depth"][0].numpy(), truth, rtol=1e-6)
+    assert both["weight"]["depth"][0].min() == 1.0
+    assert both["weight"]["depth"][1].max() == 0.0, "the other sample has none"
+
+
+def test_what_was_dropped_from_a_pseudo_label_does_not_come_back():
+    confidence = np.zeros((32, 48), np.float32)
+    confidence[:, 24:] = 0.9
+    sample = with_pseudo(wall(), np.ones((32, 48, 1), np.float32), confidence)
+    kept = AUGMENT.zoomed(sample, 1.21, np.array([0.5, 0.5])).sample.pseudo["depth"].confidence
+    assert set(np.unique(kept > 0)) == {False, True}
+    assert kept[kept > 0].min() > 0.4

@@ -1,0 +1,572 @@
+"""Experiments: stages are shared, resumed and done once; tables say what the results say."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from mtl_core.card import DepthSpec
+from mtl_core.predictor import ModelPredictor
+from mtl_training.data.catalogue import open_source
+from mtl_training.errors import ConfigError, DatasetError
+from mtl_training.evaluate import PerImage, evaluate
+from mtl_training.experiments import experiment as experiments
+from mtl_training.experiments.affinity import Affinity, evaluations, pairs
+from mtl_training.experiments.chain import PROTOCOL, StudentStage
+from mtl_training.experiments.design import Experiment
+from mtl_training.experiments.evaluation import EvaluationStage, rows_in
+from mtl_training.experiments.experiment import jobs, listing, run
+from mtl_training.experiments.results import Results, columns, gain, over_images
+from mtl_training.experiments.stages import RECORD
+from mtl_training.experiments.tables import write_report
+from mtl_training.learning.checkpoint import WEIGHTS
+from mtl_training.learning.machine import Machine
+from mtl_training.models import open_model
+from mtl_training.settings import config_fields, load_config, parse_config
+from mtl_training.tasks.depth import Depth
+from mtl_training.tasks.registry import build_tasks
+
+CONFIGS = Path(experiments.__file__).parents[2] / "configs" / "experiments"
+
+TOML = """
+name = "tiny"
+seeds = [0, 1]
+
+[tasks]
+names = ["segmentation", "depth"]
+label_map = "nyu13"
+canonical_fx = 77.8
+min_depth_m = 0.3
+max_depth_m = 12.0
+
+[network]
+height = 64
+width = 96
+
+[data]
+train = {source = "nyuv2", split = "fit"}
+test = {source = "nyuv2", split = "fit"}
+
+[data.protocol]
+kind = "fraction"
+fractions = {segmentation = 0.75}
+block = 1
+calibration = 0.25
+
+[student]
+schedule = {steps = 2, batch_size = 2, ema_decay = 0.5}
+
+[teacher]
+schedule = {steps = 2, batch_size = 2, ema_decay = 0.5}
+
+[teachers.multi_modal]
+inputs = ["depth"]
+flip = false
+
+[methods.multi_task]
+
+[methods.teacher_student]
+teacher = "multi_modal"
+schedule.balanced = true
+losses.pseudo_threshold = 0.0
+
+[report]
+compare = [["teacher_student", "multi_task"]]
+resamples = 20
+"""
+
+
+@pytest.fixture(scope="module")
+def toml(tmp_path_factory):
+    path = tmp_path_factory.mktemp("toml") / "tiny.toml"
+    path.write_text(TOML, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def tiny(toml):
+    return load_config(Experiment, toml)
+
+
+@pytest.fixture(scope="module")
+def machine():
+    return Machine(accelerator="cpu", workers=0, save_every=1)
+
+
+@pytest.fixture(scope="module")
+def data(data_folder):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MTL_DATA", str(data_folder))
+        yield data_folder
+
+
+@pytest.fixture(scope="module")
+def finished(tiny, data, machine, tmp_path_factory):
+    """The folder of the tiny experiment, run to its end."""
+    return run(tiny, tmp_path_factory.mktemp("out"), machine)
+
+
+@pytest.fixture
+def spoilt(finished, tmp_path):
+    """That folder, which afterwards is again what it was."""
+    backup = shutil.copytree(finished, tmp_path / "backup")
+    yield finished
+    shutil.rmtree(finished)
+    shutil.copytree(backup, finished)
+
+
+@pytest.fixture
+def began(monkeypatch):
+    """Names of the stages that run from now on."""
+    names = []
+    opened = experiments.open_workshop
+
+    def open_workshop(out, machine):
+        workshop = opened(out, machine)
+
+        def say(line):
+            if ": " in line:
+                names.append(line.split(": ")[1])
+
+        return replace(workshop, say=say)
+
+    monkeypatch.setattr(experiments, "open_workshop", open_workshop)
+    return names
+
+
+def lines(folder):
+    return [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
+
+
+def stages(folder, start):
+    return sorted(path.name for path in (folder / "stages").glob(f"{start}-*"))
+
+
+def with_methods(tiny, **methods):
+    """The experiment with other methods, by plain settings."""
+    return replace(
+        tiny,
+        report=replace(tiny.report, compare=()),
+        methods={
+            name: parse_config(type(tiny.methods["multi_task"]), fields, name)
+            for name, fields in methods.items()
+        },
+    )
+
+
+# ---- one run, from protocol to table -------------------------------------------------------------
+
+
+def test_there_is_one_result_for_each_method_and_seed(finished):
+    found = lines(finished)
+    assert [(one["method"], one["seed"]) for one in found] == [
+        ("multi_task", 0),
+        ("teacher_student", 0),
+        ("multi_task", 1),
+        ("teacher_student", 1),
+    ]
+    for one in found:
+        assert {"miou", "rmse", "absrel", "delta1"} <= {
+            key for figures in one["figures"].values() for key in figures
+        }
+        assert all((finished / "stages" / name / RECORD).is_file() for name in one["stages"])
+    assert len({one["config"] for one in found}) == 4
+    assert {one["commit"] for one in found} != {""}
+
+
+def test_stages_that_methods_and_seeds_share_are_done_once(finished):
+    """Both methods and both seeds have one protocol; each seed has its teacher."""
+    assert len(stages(finished, "protocol")) == 1
+    for kind in ("teacher", "pseudo", "quality", "evaluation-teacher"):
+        assert len(stages(finished, kind)) == 2
+    assert len(stages(finished, "student")) == 4
+    assert len(stages(finished, "evaluation-student")) == 4
+
+
+def test_a_result_is_what_evaluate_says_of_the_student(finished, tiny, data):
+    found = lines(finished)[0]
+    (student,) = (name for name in found["stages"] if name.startswith("student"))
+    predictor = ModelPredictor(open_model(finished / "stages" / student))
+    tasks = build_tasks(tiny.tasks)
+    again = evaluate(predictor, open_source(tiny.data.test), tasks)
+    assert found["figures"]["segmentation"]["miou"] == pytest.approx(again["miou"], rel=1e-6)
+    assert found["figures"]["depth"]["rmse"] == pytest.approx(again["rmse"], rel=1e-6)
+
+
+def test_pseudo_labels_are_judged_by_what_the_protocol_hides(finished):
+    """Three of four images keep their labels, so the fourth alone has pseudo-labels."""
+    pseudo = [one["pseudo"] for one in lines(finished)]
+    assert pseudo[0] is None
+    assert pseudo[1].keys() == {"segmentation"}
+    assert pseudo[1]["segmentation"]["images"] == 1
+    assert pseudo[1]["segmentation"]["coverage"] == 1.0
+    assert 0 <= pseudo[1]["segmentation"]["accuracy_kept"] <= 1
+
+
+def test_the_teacher_does_not_see_what_it_is_calibrated_on(finished):
+    (protocol,) = stages(finished, "protocol")
+    drawn = json.loads((finished / "stages" / protocol / PROTOCOL).read_text())
+    assert len(drawn["labels"]["segmentation"]) == 3
+    assert len(drawn["calibration"]) == 1
+    for name in stages(finished, "teacher"):
+        folder = finished / "stages" / name
+        config = json.loads((folder / "run.json").read_text())["config"]
+        assert config["data"][0]["keep_calibration"] is False
+        assert config["tasks"]["names"] == ["segmentation"]
+        assert json.loads((folder / "temperatures.json").read_text()).keys() == {"segmentation"}
+
+
+def test_the_table_says_what_the_results_say(finished):
+    """Means, deviations and t intervals, computed again from the lines."""
+    table = (finished / "table.md").read_text(encoding="utf-8")
+    found = lines(finished)
+    for method in ("multi_task", "teacher_student"):
+        cells = []
+        for task, figure in (("segmentation", "miou"), ("depth", "rmse"), ("depth", "delta1")):
+            values = [o["figures"][task][figure] for o in found if o["method"] == method]
+            mean, std = np.mean(values), np.std(values, ddof=1)
+            low, high = stats.t.interval(0.95, 1, mean, std / math.sqrt(2))
+            cells.append(f"{mean:.3f} ± {std:.3f} [{low:.3f}, {high:.3f}]")
+        (row,) = (line for line in table.splitlines() if line.startswith(f"| {method} | 2 |"))
+        assert all(cell in row for cell in cells), row
+    assert "too few seeds" in table
+    difference = np.mean(
+        [
+            found[i + 1]["figures"]["depth"]["rmse"] - found[i]["figures"]["depth"]["rmse"]
+            for i in (0, 2)
+        ]
+    )
+    (row,) = (line for line in table.splitlines() if "rmse ↓ |" in line and " - " in line)
+    assert f"| {difference:+.4f} |" in row
+    assert f"| {'teacher_student' if difference < 0 else 'multi_task'} |" in row
+    assert (finished / "figures.png").stat().st_size > 1000
+
+
+def test_stored_rows_give_the_figures_again(finished, tiny):
+    """The numbers of single images, summed, are those of the data set."""
+    result = lines(finished)[0]
+    for column in columns(build_tasks(tiny.tasks)):
+        folder = finished / "stages" / result["evaluations"][column.task.name]
+        names, rows = rows_in(folder, column.task.name)
+        assert len(names) == 4
+        said = PerImage(column.task.metric).figures(rows)[column.figure]
+        assert said == pytest.approx(column.of(result), rel=1e-9)
+
+
+def test_rows_that_are_damaged_are_named(spoilt):
+    name = lines(spoilt)[0]["evaluations"]["depth"]
+    path = spoilt / "stages" / name / "rows.npz"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(DatasetError, match=name):
+        rows_in(path.parent, "depth")
+
+
+# ---- again ---------------------------------------------------------------------------------------
+
+
+def test_a_second_call_does_nothing_and_says_the_same(spoilt, tiny, data, machine, began):
+    before = (spoilt / "results.jsonl").read_bytes(), (spoilt / "table.md").read_bytes()
+    run(tiny, spoilt, machine)
+    assert began == []
+    assert before == ((spoilt / "results.jsonl").read_bytes(), (spoilt / "table.md").read_bytes())
+
+
+def test_a_lost_student_alone_is_trained_again_and_what_depends_on_it(
+    spoilt, tiny, data, machine, began
+):
+    """Its weights are the same bits, so what was measured of it still holds and is kept."""
+    before = lines(spoilt)
+    student = next(name for name in before[1]["stages"] if name.startswith("student"))
+    weights = (spoilt / "stages" / student / WEIGHTS).read_bytes()
+    shutil.rmtree(spoilt / "stages" / student)
+    run(tiny, spoilt, machine)
+    assert began == [student]
+    assert (spoilt / "stages" / student / WEIGHTS).read_bytes() == weights
+    assert lines(spoilt) == before
+
+
+def test_what_builds_on_a_stage_that_became_another_is_done_again(
+    spoilt, tiny, data, machine, began
+):
+    """Another temperature: other pseudo-labels, another student; the other seed's stay."""
+    result = lines(spoilt)[1]
+    teacher = next(name for name in result["stages"] if name.startswith("teacher"))
+    folder = spoilt / "stages" / teacher
+    (folder / "temperatures.json").unlink()
+    record = json.loads((folder / RECORD).read_text())
+    # As if the stage had been done by another version, with another outcome.
+    (folder / RECORD).write_text(json.dumps({**record, "digest": "0" * 64}))
+    run(tiny, spoilt, machine)
+    kinds = [name.rsplit("-", 1)[0] for name in began]
+    assert began[0] == teacher
+    assert all("-s0" in kind for kind in kinds)
+    # The teacher came out as before, so what was made from it still is its.
+    assert len(began) == 1
+
+    began.clear()
+    (folder / "temperatures.json").write_text('{"segmentation": 3.0}')
+    (folder / RECORD).write_text(json.dumps({**record, "digest": "1" * 64}))
+    run(tiny, spoilt, machine)
+    kinds = {name.rsplit("-", 1)[0] for name in began}
+    assert {kind.split("-")[0] for kind in kinds} == {
+        "pseudo",
+        "quality",
+        "evaluation",
+        "student",
+    }
+    assert sum(name.startswith("student") for name in began) == 1
+
+
+def test_what_was_killed_on_the_way_is_gone_on_with(spoilt, tiny, data, machine, began):
+    """A student with its first checkpoint, and labels of which some are missing."""
+    result = lines(spoilt)[1]
+    by_kind = {name.split("-")[0]: name for name in result["stages"]}
+    for kind, product in (("student", WEIGHTS), ("pseudo", "labels/pseudo.json")):
+        folder = spoilt / "stages" / by_kind[kind]
+        record = json.loads((folder / RECORD).read_text())
+        (folder / RECORD).write_text(json.dumps({**record, "digest": ""}))
+        if kind == "student":
+            (folder / product).unlink()
+    before = lines(spoilt)
+    run(tiny, spoilt, machine)
+    assert set(began) == {by_kind["student"], by_kind["pseudo"]}
+    assert lines(spoilt) == before
+
+
+def test_another_seed_or_method_reuses_what_is_there(spoilt, tiny, data, machine, began):
+    hard = {"teacher": "multi_modal", "losses": {"pseudo_hard": True, "pseudo_threshold": 0.0}}
+    more = with_methods(tiny, multi_task={}, hard=hard)
+    assert any(line.startswith("  to do") for line in listing(more, spoilt))
+    run(more, spoilt, machine, only=["hard"])
+    assert {name.split("-")[0] for name in began} == {"student", "evaluation"}
+    assert [one["method"] for one in lines(spoilt)] == ["multi_task", "hard"] * 2
+    assert not any(line.startswith("  to do") for line in listing(more, spoilt))
+
+
+def test_a_list_changes_nothing(tiny, tmp_path):
+    said = list(listing(tiny, tmp_path / "none"))
+    assert said[0] == "multi_task, seed 0"
+    assert sum("to do" in line for line in said) == len([x for x in said if x.startswith("  ")])
+    assert not (tmp_path / "none").exists()
+
+
+# ---- what a file may say -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("losses.pseudo_threshold = 0.0", "losses.psuedo = 1.0", r"teacher_student.*psuedo"),
+        ("schedule.balanced = true", "schedule.balanced = 3", r"teacher_student.*balanced"),
+        ("flip = false", "flop = false", "flop"),
+        ("inputs = [\"depth\"]", "network.inptus = [\"depth\"]", "inptus|inputs"),
+        ("block = 1", "blok = 1", "blok"),
+        ("resamples = 20", "resample = 20", "resample"),
+        ('teacher = "multi_modal"', 'teacher = "rgb"', "rgb.*known: multi_modal"),
+        ('"teacher_student", "multi_task"]]', '"teacher_student", "x"]]', "x.*known: multi_task"),
+        ("seeds = [0, 1]", "seeds = [1, 1]", "seeds"),
+        ('split = "fit"}\ntest', 'split = "fit", pseudo = "there"}\ntest', "pseudo"),
+        ("[methods.multi_task]", "[methods.multi_task]\nprotocol = false\nteacher = 'multi_modal'",
+         "methods.multi_task: "),
+    ],
+)  # fmt: skip
+def test_what_no_setting_is_called_is_fatal_and_named(tmp_path, old, new, named):
+    assert old in TOML
+    path = tmp_path / "wrong.toml"
+    path.write_text(TOML.replace(old, new), encoding="utf-8")
+    with pytest.raises(ConfigError, match=named):
+        jobs(load_config(Experiment, path))
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem)
+def test_the_files_that_ship_say_what_can_be_run(path):
+    """All of their methods and seeds make jobs; those with methods are experiments."""
+    if "[methods." in path.read_text(encoding="utf-8"):
+        experiment = load_config(Experiment, path)
+        found = jobs(experiment)
+        assert len(found) == len(experiment.seeds) * len(experiment.methods)
+        assert {"single_task", "multi_task", "fully_labelled"} <= experiment.methods.keys()
+    else:
+        affinity = load_config(Affinity, path)
+        assert evaluations(affinity, pairs(affinity))
+
+
+def test_an_unknown_method_is_named_with_those_there_are(tiny):
+    with pytest.raises(ConfigError, match="multi_task, teacher_student"):
+        jobs(tiny, only=["multitask"])
+
+
+def test_several_devices_are_refused(tiny, tmp_path, machine):
+    with pytest.raises(ConfigError, match="one device"):
+        run(tiny, tmp_path, replace(machine, devices=2))
+
+
+def test_a_change_changes_its_setting_alone(tiny):
+    (plain,), (changed,) = (
+        tiny.student_configs(name, 1) for name in ("multi_task", "teacher_student")
+    )
+    assert changed == replace(
+        plain,
+        schedule=replace(plain.schedule, balanced=True),
+        losses=replace(plain.losses, pseudo_threshold=0.0),
+    )
+
+
+def test_one_student_per_task_makes_one_result(tiny):
+    more = with_methods(tiny, single={"one_per_task": True})
+    job = jobs(more)[0]
+    assert [tuple(s.trained.config.tasks.names) for s in job.students] == [
+        ("segmentation",),
+        ("depth",),
+    ]
+
+
+def test_the_ceiling_has_no_protocol(tiny):
+    more = with_methods(tiny, full={"protocol": False})
+    stages = jobs(more)[0].stages.values()
+    assert [type(stage) for stage in stages] == [StudentStage, EvaluationStage]
+
+
+def test_protocols_may_differ_between_seeds(tiny):
+    apart = replace(tiny, data=replace(tiny.data, protocol_per_seed=True))
+    for one, count in ((tiny, 1), (apart, 2)):
+        names = {name for job in jobs(one) for name in job.stages if name.startswith("protocol")}
+        assert len(names) == count
+
+
+def test_a_sweep_repeats_all_at_each_fraction(tiny):
+    sweep = parse_config(Experiment, json.loads(_fields(tiny, sweep=True)), "sweep")
+    found = jobs(sweep, only=["multi_task"])
+    assert [(job.seed, job.fraction) for job in found] == [(0, 0.25), (0, 0.5), (1, 0.25), (1, 0.5)]
+    drawn = [job.students[0].trained.protocol.imbalance.fractions for job in found]
+    assert drawn[0] == {"segmentation": 0.25}
+    assert sweep.lacking == ("segmentation",)
+
+
+def _fields(tiny, sweep):
+    fields = config_fields(tiny)
+    if sweep:
+        fields["sweep"] = {"task": "segmentation", "fractions": [0.25, 0.5]}
+    return json.dumps(fields)
+
+
+def test_a_teacher_learns_what_some_samples_lack(tiny):
+    one_label = replace(tiny.data.protocol, kind="one-label", fractions={}, calibration=0.0)
+    every = replace(tiny, data=replace(tiny.data, protocol=one_label))
+    assert tiny.teacher_config("multi_modal", 0).tasks.names == ("segmentation",)
+    assert every.teacher_config("multi_modal", 0).tasks.names == ("segmentation", "depth")
+
+
+# ---- arithmetic of reports -----------------------------------------------------------------------
+
+
+def result(method, seed, miou, rmse, fraction=None):
+    figures = {
+        "segmentation": {"miou": miou},
+        "depth": {"rmse": rmse, "absrel": rmse / 4, "delta1": None},
+    }
+    return {"method": method, "seed": seed, "fraction": fraction, "figures": figures,
+            "pseudo": None}  # fmt: skip
+
+
+def test_multi_task_gain_counts_each_task_once_towards_better(tiny):
+    """Against 0.4 and 0.8: +25 % mIoU and 10 % less RMSE."""
+    found = gain(
+        result("a", 0, 0.5, 0.72), result("b", 0, 0.4, 0.8), columns(build_tasks(tiny.tasks))
+    )
+    assert found == pytest.approx((25 + 10) / 2)
+
+
+def test_gain_is_paired_by_seed_and_lacking_figures_are_left_out(tiny, tmp_path):
+    report = replace(tiny.report, compare=(), single_task="multi_task")
+    single = replace(tiny, report=report)
+    rows = [
+        result("multi_task", 0, 0.4, 1.0),
+        result("multi_task", 1, 0.5, 1.0),
+        result("teacher_student", 1, 0.6, 1.0),
+        result("teacher_student", 2, 0.9, 1.0),
+    ]
+    results = Results(single, rows, tmp_path)
+    found = results.gain("teacher_student")
+    assert (found.mean, found.count) == (pytest.approx(10.0), 1)
+    by_name = {column.figure: column for column in results.columns}
+    assert results.estimate("multi_task", by_name["delta1"]) is None
+    assert results.estimate("multi_task", by_name["miou"]).mean == pytest.approx(0.45)
+
+
+def measured(folder, name, rng, scale):
+    """A result's evaluation of depth, whose errors grow with `scale`, and its figures."""
+    depth = Depth(DepthSpec(0.3, 12.0, 77.8))
+    errors = PerImage(depth.metric)
+    for number in range(5):
+        truth = rng.uniform(1, 5, (6, 8)).astype(np.float32)
+        errors.add(str(number), truth * rng.uniform(1, 1 + scale, truth.shape), truth)
+    path = folder / "stages" / name
+    path.mkdir(parents=True)
+    np.savez(
+        path / "rows.npz", **{"depth.names": np.array(errors.names), "depth.rows": errors.rows}
+    )
+    return {"depth": errors.figures()}
+
+
+def test_six_seeds_are_tested_over_seeds_and_corrected(tiny, tmp_path):
+    """Wilcoxon's p of every figure, by scipy; Holm's correction written out."""
+    rng = np.random.default_rng(3)
+    rows = []
+    for method, scale in (("multi_task", 0.8), ("teacher_student", 0.7)):
+        for seed in range(6):
+            name = f"evaluation-{method}-{seed}"
+            figures = measured(tmp_path, name, rng, scale)
+            rows.append({**result(method, seed, 0, 1), "figures": figures,
+                         "evaluations": {"depth": name}})  # fmt: skip
+    write_report(replace(tiny, seeds=tuple(range(6))), rows, tmp_path)
+    table = (tmp_path / "table.md").read_text(encoding="utf-8")
+    figures = ("rmse", "absrel", "delta1")
+    values = {f: np.array([row["figures"]["depth"][f] for row in rows]) for f in figures}
+    p = {f: stats.wilcoxon(v[6:], v[:6]).pvalue for f, v in values.items()}
+    held = 0.0
+    for place, figure in enumerate(sorted(p, key=p.__getitem__)):
+        held = max(held, min(1.0, (3 - place) * p[figure]))
+        (row,) = (one for one in table.splitlines() if f"| 6 | {figure} " in one)
+        difference = np.mean(values[figure][6:]) - np.mean(values[figure][:6])
+        assert f"| {difference:+.4f} | teacher_student |" in row
+        assert row.endswith(f"| {held:.4f} |")
+    assert "too few" not in table
+    assert "| multi_task | 6 | - |" in table
+
+
+def test_evaluations_of_other_images_are_not_compared(tiny, tmp_path):
+    rng = np.random.default_rng(3)
+    for name in ("a", "b"):
+        measured(tmp_path, name, rng, 0.5)
+    path = tmp_path / "stages" / "b" / "rows.npz"
+    names, errors = rows_in(path.parent, "depth")
+    np.savez(path, **{"depth.names": np.array(names[::-1]), "depth.rows": errors})
+    (column,) = (one for one in columns(build_tasks(tiny.tasks)) if one.figure == "rmse")
+    with pytest.raises(DatasetError, match="other images"):
+        over_images([tmp_path / "stages" / "a"], [path.parent], column, 10)
+
+
+def test_curves_are_drawn_of_several_fractions(tiny, tmp_path):
+    fields = json.loads(_fields(tiny, sweep=True))
+    sweep = replace(
+        parse_config(Experiment, fields, "sweep"), report=replace(tiny.report, compare=())
+    )
+    rows = [
+        result(method, seed, 0.3 + 0.1 * fraction + 0.01 * seed, 1.0, fraction)
+        for method in ("multi_task", "teacher_student")
+        for seed in (0, 1)
+        for fraction in (0.25, 0.5)
+    ]
+    write_report(sweep, rows, tmp_path)
+    assert (tmp_path / "curves.png").stat().st_size > 1000
+    table = (tmp_path / "table.md").read_text(encoding="utf-8")
+    assert "segmentation labels on 25 %" in table
+    assert "0.330 ±" in table

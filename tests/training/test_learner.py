@@ -1,0 +1,143 @@
+"""Losses are put together as the configuration says."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from mtl_training.config import LossConfig
+from mtl_training.learning.consistency import strong_view
+from mtl_training.learning.learner import TOTAL, Learner, task_balance
+from mtl_training.learning.material import class_weights
+from mtl_training.network import build_network, input_tasks
+from mtl_training.tasks.registry import build_tasks
+
+
+def learner_of(config, balance=None, **losses):
+    config = replace(config, losses=replace(LossConfig(), **losses))
+    tasks = build_tasks(config.tasks)
+    torch.manual_seed(0)
+    network = build_network(config, tasks)
+    return Learner(network, tasks, input_tasks(config), config, balance or {}).eval()
+
+
+@pytest.fixture
+def batch():
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.zeros(4, 16, 24)
+    weight[2:] = 0.7
+    return {
+        "image": torch.randint(0, 256, (4, 3, 64, 96), dtype=torch.uint8, generator=generator),
+        "truth": {
+            "segmentation": torch.randint(0, 13, (4, 64, 96), generator=generator).byte(),
+            "depth": torch.rand(4, 64, 96, generator=generator) * 5 + 0.5,
+        },
+        "value": {
+            "segmentation": torch.rand(4, 13, 16, 24, generator=generator).softmax(1),
+        },
+        "weight": {"segmentation": weight},
+    }
+
+
+def losses_of(learner, batch, step=0):
+    return {k: v.item() for k, v in learner(batch, step, copy.deepcopy(learner.network)).items()}
+
+
+def test_the_total_is_truth_plus_weighted_pseudo_labels(config, batch):
+    got = losses_of(learner_of(config, pseudo_weight=0.3), batch)
+    expected = got["segmentation"] + 0.3 * got["segmentation_pseudo"] + got["depth"]
+    assert got[TOTAL] == pytest.approx(expected, rel=1e-5)
+    assert "depth_pseudo" not in got
+
+
+def test_task_weights_and_balance_multiply_what_they_name(config, batch):
+    learner = learner_of(config, {"depth": 2.0}, task_weights={"segmentation": 0.5})
+    got = losses_of(learner, batch)
+    expected = 0.5 * (got["segmentation"] + got["segmentation_pseudo"]) + 2.0 * got["depth"]
+    assert got[TOTAL] == pytest.approx(expected, rel=1e-5)
+
+
+def test_kendall_s_weights_are_learned_and_start_at_one(config, batch):
+    learner = learner_of(config, weighting="kendall")
+    losses = learner(batch, 0, copy.deepcopy(learner.network))
+    equal = losses_of(learner_of(config), batch)
+    assert losses[TOTAL].item() == pytest.approx(equal[TOTAL], rel=1e-5)
+    losses[TOTAL].backward()
+    for name, s in learner.log_variance.items():
+        loss = equal[name] + equal.get(f"{name}_pseudo", 0.0)
+        assert s.grad.item() == pytest.approx(1 - loss, rel=1e-4), "d/ds of exp(-s) loss + s"
+
+
+def test_frequency_weighs_the_rarer_task_more():
+    balance = task_balance(LossConfig(weighting="frequency"), {"segmentation": 0.1, "depth": 1.0})
+    assert balance["segmentation"] / balance["depth"] == pytest.approx(10)
+    assert sum(balance.values()) / 2 == pytest.approx(1)
+    assert task_balance(LossConfig(), {"segmentation": 0.1}) == {}
+
+
+def test_class_weights_follow_the_root_of_the_frequency():
+    weights = class_weights(np.array([100, 400, 25, 0, 10**9]))
+    np.testing.assert_allclose(weights, [math.sqrt(2.5), math.sqrt(0.625), 3.0, 1.0, 0.3])
+
+
+def test_modality_dropout_follows_the_seed_and_the_step_alone(teacher_config, batch):
+    learner = learner_of(teacher_config)
+    torch.nn.init.normal_(learner.network.fusion[0].projection.weight)
+    torch.manual_seed(1)
+    once = losses_of(learner, batch, 3)
+    torch.manual_seed(2)
+    assert losses_of(learner, batch, 3) == once
+    assert any(losses_of(learner, batch, step) != once for step in range(4, 8))
+
+
+@pytest.mark.parametrize(("probability", "same"), [(1.0, True), (0.0, False)])
+def test_with_every_input_dropped_the_teacher_sees_the_image_alone(
+    teacher_config, batch, probability, same
+):
+    learner = learner_of(teacher_config, modality_dropout=probability)
+    torch.nn.init.normal_(learner.network.fusion[0].projection.weight)
+    image = learner.normalised(batch["image"])
+    alone = learner.network(image)
+    expected = sum(
+        task.loss(alone[task.name], batch["truth"][task.name]).item() for task in learner._tasks
+    )
+    got = losses_of(learner, {**batch, "value": {}})[TOTAL]
+    assert (got == pytest.approx(expected, rel=1e-5)) is same
+
+
+def test_consistency_asks_only_where_the_averaged_network_is_sure(config, batch):
+    batch = {**batch, "value": {}}
+    unsure = losses_of(learner_of(config, consistency=1.0, consistency_threshold=1.0), batch)
+    sure = losses_of(learner_of(config, consistency=0.5, consistency_threshold=0.0), batch)
+    assert unsure["segmentation_consistency"] == 0
+    assert sure["segmentation_consistency"] > 0
+    parts = sure["segmentation"] + sure["depth"]
+    harder = sure["segmentation_consistency"] + sure["depth_consistency"]
+    assert sure[TOTAL] == pytest.approx(parts + 0.5 * harder, rel=1e-5)
+
+
+def test_a_pasted_box_takes_its_labels_along():
+    """Each image is of one colour and its labels name it: what was pasted says where it is from."""
+    number = torch.arange(1.0, 5.0).view(4, 1, 1, 1)
+    image = number.expand(4, 3, 64, 96)
+    view = strong_view(
+        image,
+        {"depth": number.expand(4, 1, 64, 96)},
+        {"task": number.expand(4, 1, 16, 24)},
+        {"task": number[:, 0].expand(4, 16, 24)},
+        torch.Generator().manual_seed(1),
+    )
+    value = view.values["task"]
+    assert torch.equal(view.weights["task"], value[:, 0])
+    assert torch.equal(
+        torch.nn.functional.interpolate(value, scale_factor=4), view.signals["depth"]
+    )
+    pasted = value != number
+    share = pasted.float().mean().item()
+    assert 0.05 < share < 0.6
+    assert (pasted.flatten(1).sum(1) == pasted[0].sum()).all()

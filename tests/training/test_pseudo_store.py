@@ -1,0 +1,395 @@
+"""Pseudo-labels on disk and the choice among them."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from mtl_core.labels import LabelMap
+from mtl_training.config import LossConfig
+from mtl_training.data.sample import LabelState, PseudoLabel
+from mtl_training.errors import DatasetError, ResumeError
+from mtl_training.pseudo.record import RECORD, Recipe, Record
+from mtl_training.pseudo.selection import LEVELS, confident, histogram, thresholds, usable
+from mtl_training.pseudo.store import PseudoStore, WithPseudo
+from mtl_training.tasks.segmentation import Segmentation
+from pseudo_teacher import DEPTH, LABEL_MAP, NORMALS, SEGMENTATION, TASKS, rooms, without
+
+RECIPE = Recipe(
+    teacher="colours",
+    sha256="0" * 64,
+    tasks=("segmentation", "depth", "normals"),
+    label_map=LABEL_MAP,
+    signals=(),
+    flip=True,
+    everywhere=False,
+    temperatures={"depth": 1.5},
+    data="rooms",
+)
+
+
+def probabilities(rng, h=6, w=8):
+    logits = rng.normal(size=(h, w, len(LABEL_MAP))) * 3
+    shares = np.exp(logits)
+    return (shares / shares.sum(axis=2, keepdims=True)).astype(np.float32)
+
+
+def value_of(task, rng, h=6, w=8):
+    if task is SEGMENTATION:
+        return probabilities(rng, h, w)
+    if task is DEPTH:
+        return rng.uniform(0.3, 12, (h, w, 1)).astype(np.float32)
+    vectors = rng.normal(size=(h, w, 3)).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=2, keepdims=True)
+
+
+def label_of(task, seed=0, h=6, w=8):
+    rng = np.random.default_rng(seed)
+    value = value_of(task, rng, h, w)
+    confidence = value.max(axis=2) if task is SEGMENTATION else rng.uniform(0, 1, (h, w))
+    return PseudoLabel(value, confidence.astype(np.float32))
+
+
+def finished(folder: Path, labels: dict[str, dict[str, PseudoLabel]]) -> PseudoStore:
+    """A folder with these labels by sample and task."""
+    store = PseudoStore.claim(folder, RECIPE)
+    for name, some in labels.items():
+        store.write(name, TASKS, some)
+    read = {name: store.read(name, TASKS) for name in labels}
+    store.finish(
+        len(labels),
+        {
+            task.name: dict(
+                zip(
+                    task.group_names,
+                    sum(histogram(task, some[task.name]) for some in read.values()).tolist(),
+                    strict=True,
+                )
+            )
+            for task in TASKS
+        },
+    )
+    return store
+
+
+def all_labels(names, seed=0):
+    return {
+        name: {task.name: label_of(task, seed + i) for task in TASKS}
+        for i, name in enumerate(names)
+    }
+
+
+# ---- files ---------------------------------------------------------------------------------------
+
+
+@given(seed=st.integers(0, 10_000))
+@pytest.mark.parametrize("task", TASKS, ids=lambda t: t.name)
+def test_a_label_comes_back_up_to_rounding(task, seed, tmp_path_factory):
+    label = label_of(task, seed)
+    store = PseudoStore(tmp_path_factory.mktemp("store"), Record(RECIPE))
+    store.write("x", [task], {task.name: label})
+    back = store.read("x", TASKS)[task.name]
+    # 0 means that there is no label, so that what is above it must not become it.
+    stored = np.where(label.confidence > 0, np.maximum(label.confidence, LEVELS[1]), 0)
+    np.testing.assert_allclose(back.confidence, stored, atol=0.5 / 255 + 1e-6)
+    assert ((back.confidence > 0) == (label.confidence > 0)).all()
+    if task is SEGMENTATION:
+        top = np.sort(label.value, axis=2)[..., -4:]
+        # Beyond the four best only their sum is kept.
+        np.testing.assert_allclose(np.sort(back.value, axis=2)[..., -4:], top, atol=0.02)
+        np.testing.assert_allclose(back.value.sum(axis=2), 1, atol=1e-5)
+    else:
+        np.testing.assert_allclose(back.value, label.value, rtol=2**-11, atol=1e-4)
+
+
+def test_tasks_that_a_sample_lacks_stay_away(tmp_path):
+    store = PseudoStore(tmp_path, Record(RECIPE))
+    store.write("x", TASKS, {"depth": label_of(DEPTH)})
+    assert store.read("x", TASKS).keys() == {"depth"}
+    assert store.read("x", [NORMALS]) == {}
+    assert store.read("another", TASKS) == {}
+
+
+def test_no_two_names_share_a_file(tmp_path):
+    store = PseudoStore(tmp_path, Record(RECIPE))
+    names = ["a/b", "a_b", "a%2Fb", "../a", "a", "a.npz"]
+    paths = {store.path(name) for name in names}
+    assert len(paths) == len(names)
+    assert {path.parent for path in paths} == {tmp_path}
+
+
+@given(data=st.data())
+def test_a_damaged_file_is_named_or_reads_as_a_label(data, tmp_path_factory):
+    store = PseudoStore(tmp_path_factory.mktemp("store"), Record(RECIPE))
+    store.write("x", TASKS, {task.name: label_of(task) for task in TASKS})
+    path = store.path("x")
+    content = bytearray(path.read_bytes())
+    for place in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=4)):
+        content[place] ^= data.draw(st.integers(1, 255))
+    path.write_bytes(content[: data.draw(st.integers(1, len(content)))])
+    errors: list[DatasetError] = []
+    try:
+        store.read("x", TASKS)
+    except DatasetError as err:
+        errors.append(err)
+    assert all(str(path) in str(err) for err in errors)
+
+
+def test_a_cut_file_is_an_error(tmp_path):
+    store = PseudoStore(tmp_path, Record(RECIPE))
+    store.write("x", TASKS, {"depth": label_of(DEPTH)})
+    path = store.path("x")
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(DatasetError, match=r"x\.npz: expected pseudo-labels of segmentation, dep"):
+        store.read("x", TASKS)
+
+
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from mtl_training.pseudo.record import Record
+from mtl_training.errors import DatasetError
+from mtl_training.pseudo.store import PseudoStore
+from pseudo_teacher import DEPTH
+from test_pseudo_store import RECIPE, label_of
+store = PseudoStore(Path(sys.argv[1]), Record(RECIPE))
+small = {"depth": label_of(DEPTH)}
+store.write("kept", [DEPTH], small)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+for name in ("kept", "new"):
+    try:
+        store.write(name, [DEPTH], {"depth": label_of(DEPTH, h=72, w=96)})
+    except DatasetError as err:
+        print(err)
+"""
+
+
+def test_a_full_disk_leaves_no_half_file_and_keeps_what_was_there(tmp_path):
+    here = Path(__file__).parent
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": ":".join([*sys.path, str(here)])},
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["kept.npz"]
+    kept = PseudoStore(tmp_path, Record(RECIPE)).read("kept", [DEPTH])["depth"]
+    np.testing.assert_allclose(kept.value, label_of(DEPTH).value, rtol=1e-3)
+    assert [line.split(": ")[0] for line in done.stdout.splitlines()] == [
+        str(tmp_path / "kept.npz"),
+        str(tmp_path / "new.npz"),
+    ]
+    assert "cannot be written" in done.stdout
+
+
+# ---- the record ----------------------------------------------------------------------------------
+
+
+def test_the_record_comes_back(tmp_path):
+    record = Record(RECIPE, True, 3, {t: {"all": tuple(range(256))} for t in RECIPE.tasks})
+    record.write(tmp_path)
+    assert Record.read(tmp_path) == record
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"teacher": "another"},
+        {"sha256": "1" * 64},
+        {"signals": ("depth",)},
+        {"flip": False},
+        {"temperatures": {}},
+        {"label_map": LabelMap.load("camvid11")},
+        {"data": "others"},
+    ],
+    ids=lambda c: next(iter(c)),
+)
+def test_a_folder_of_another_recipe_is_refused(change, tmp_path):
+    finished(tmp_path, all_labels(["x"]))
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(ResumeError, match=next(iter(change))):
+        PseudoStore.claim(tmp_path, replace(RECIPE, **change))
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path):
+    (tmp_path / "holiday.jpg").write_bytes(b"?")
+    with pytest.raises(ResumeError, match="not empty"):
+        PseudoStore.claim(tmp_path, RECIPE)
+
+
+def test_an_unfinished_folder_is_not_learned_from(tmp_path):
+    PseudoStore.claim(tmp_path, RECIPE)
+    with pytest.raises(DatasetError, match="unfinished"):
+        PseudoStore.open(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"schema": 2}', '{"schema": 1, "recipe": {}}', "\xff"]
+)
+def test_a_damaged_record_is_named(text, tmp_path):
+    (tmp_path / RECORD).write_text(text, encoding="latin-1")
+    with pytest.raises(DatasetError, match=RECORD):
+        PseudoStore.open(tmp_path)
+
+
+def test_a_damaged_label_map_is_named(tmp_path):
+    Record(RECIPE).write(tmp_path)
+    fields = json.loads((tmp_path / RECORD).read_text(encoding="utf-8"))
+    fields["recipe"]["label_map"]["colours"].pop()
+    (tmp_path / RECORD).write_text(json.dumps(fields), encoding="utf-8")
+    with pytest.raises(DatasetError, match="13 names but 12 colours"):
+        Record.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("histograms", "fault"),
+    [
+        ({}, "got none"),
+        ({"depth": {"all": [0] * 256}}, "got depth"),
+        ({task: {"all": [1, 2]} for task in RECIPE.tasks}, "256 counts expected, got .2"),
+    ],
+    ids=["none", "one", "short"],
+)
+def test_a_finished_record_without_its_counts_is_named(histograms, fault, tmp_path):
+    Record(RECIPE).write(tmp_path)
+    fields = json.loads((tmp_path / RECORD).read_text(encoding="utf-8"))
+    fields |= {"finished": True, "histograms": histograms}
+    (tmp_path / RECORD).write_text(json.dumps(fields), encoding="utf-8")
+    with pytest.raises(DatasetError, match=f"{RECORD}.*{fault}"):
+        PseudoStore.open(tmp_path)
+
+
+# ---- thresholds ----------------------------------------------------------------------------------
+
+ROWS = arrays.arrays(np.int64, (3, 256), elements=st.integers(0, 50)).map(
+    lambda rows: {str(i): row.tolist() for i, row in enumerate(rows * (np.arange(256) > 0))}
+)
+SHARES = st.floats(0, 1, width=32)
+
+
+@given(rows=ROWS, low=SHARES, high=SHARES, share=SHARES)
+def test_thresholds_rise_with_the_setting(rows, low, high, share):
+    low, high = sorted((low, high))
+    below = thresholds(rows, LossConfig(pseudo_threshold=low, pseudo_share=share))
+    above = thresholds(rows, LossConfig(pseudo_threshold=high, pseudo_share=share))
+    assert (below <= above).all()
+
+
+@given(rows=ROWS, threshold=SHARES, low=SHARES, high=SHARES)
+def test_thresholds_fall_with_the_share_and_leave_at_least_it(rows, threshold, low, high):
+    low, high = sorted((low, high))
+    few = thresholds(rows, LossConfig(pseudo_threshold=threshold, pseudo_share=low))
+    many = thresholds(rows, LossConfig(pseudo_threshold=threshold, pseudo_share=high))
+    assert (many <= few).all()
+    for row, least in zip(rows.values(), many, strict=True):
+        kept = sum(n for n, level in zip(row, LEVELS, strict=True) if level >= least)
+        assert kept >= high * sum(row) - 1e-6
+        assert least <= max(LEVELS[np.float32(threshold) <= LEVELS].min(), LEVELS[1])
+
+
+@given(seed=st.integers(0, 1000), threshold=SHARES, share=SHARES, task=st.sampled_from(TASKS))
+def test_what_is_kept_is_what_the_histogram_says(seed, threshold, share, task):
+    label = label_of(task, seed, 12, 16)
+    # As a file gives it back.
+    label = replace(label, confidence=LEVELS[np.rint(label.confidence * 255).astype(int)])
+    counts = histogram(task, label)
+    losses = LossConfig(pseudo_threshold=threshold, pseudo_share=share)
+    least = thresholds(dict(zip(task.group_names, counts.tolist(), strict=True)), losses)
+    kept = confident(task, label, least).confidence > 0
+    predicted = sum(row[at <= LEVELS].sum() for row, at in zip(counts, least, strict=True))
+    assert kept.sum() == predicted
+    assert (label.confidence[kept] >= least[task.groups(label.value)][kept]).all()
+
+
+def test_a_shy_class_keeps_its_best_cells():
+    value = np.zeros((1, 10, 13), np.float32)
+    value[0, :5, 2], value[0, 5:, 7] = 1, 1
+    confidence = np.array([[0.9, 0.8, 0.9, 0.7, 0.9, 0.1, 0.2, 0.3, 0.2, 0.1]], np.float32)
+    label = PseudoLabel(value, confidence)
+    counts = dict(
+        zip(SEGMENTATION.group_names, histogram(SEGMENTATION, label).tolist(), strict=True)
+    )
+    losses = LossConfig(pseudo_threshold=0.6, pseudo_share=0.4)
+    kept = confident(SEGMENTATION, label, thresholds(counts, losses) - 1 / 510).confidence > 0
+    assert kept[0].tolist() == [True] * 5 + [False, True, True, True, False]
+
+
+# ---- beside ground truth -------------------------------------------------------------------------
+
+
+@given(holes=arrays.arrays(np.bool_, (24, 32)))
+def test_sensor_truth_is_never_overwritten_and_its_holes_are_filled(holes):
+    truth = np.where(holes, np.nan, 2.0).astype(np.float32)
+    label = replace(label_of(DEPTH), confidence=np.full((6, 8), 0.9, np.float32))
+    left = usable(DEPTH, label, truth)
+    blocks = holes.reshape(6, 4, 8, 4).all(axis=(1, 3))
+    assert (left is None) == (not blocks.any())
+    if left is not None:
+        np.testing.assert_array_equal(left.confidence > 0, blocks)
+
+
+def test_what_an_annotator_left_out_stays_out():
+    truth = np.full((24, 32), 255, np.uint8)
+    truth[0, 0] = 3
+    assert usable(SEGMENTATION, label_of(SEGMENTATION), truth) is None
+    assert usable(SEGMENTATION, label_of(SEGMENTATION), None) is not None
+
+
+def test_samples_get_pseudo_labels_only_where_they_lack_truth(tmp_path):
+    source = without(rooms(), "segmentation", of=[1, 2])
+    finished(tmp_path, all_labels(source.names))
+    both = WithPseudo(source, tmp_path, TASKS, LossConfig(pseudo_threshold=0.0))
+    assert (len(both), both.names, both.tasks) == (4, source.names, source.tasks)
+    assert both.labelled("segmentation") == [0, 3]
+    states = [both.sample(i).state("segmentation") for i in range(4)]
+    assert states == [LabelState.TRUTH, LabelState.PSEUDO, LabelState.PSEUDO, LabelState.TRUTH]
+    assert "segmentation" not in both.sample(0).pseudo
+    # Rendered depth has no holes.
+    assert "depth" not in both.sample(1).pseudo
+
+
+def test_low_confidences_are_dropped_and_hard_labels_are_certain(tmp_path):
+    source = without(rooms(), "segmentation", "depth")
+    finished(tmp_path, all_labels(source.names))
+    soft = WithPseudo(source, tmp_path, TASKS, LossConfig(pseudo_threshold=0.7))
+    hard = WithPseudo(source, tmp_path, TASKS, LossConfig(pseudo_threshold=0.7, pseudo_hard=True))
+    for index in range(4):
+        for name in ("segmentation", "depth"):
+            confidence = soft.sample(index).pseudo[name].confidence
+            assert ((confidence == 0) | (confidence >= 0.7)).all()
+            np.testing.assert_array_equal(hard.sample(index).pseudo[name].confidence, confidence)
+        one_hot = hard.sample(index).pseudo["segmentation"].value
+        assert set(np.unique(one_hot)) == {0.0, 1.0}
+        best = soft.sample(index).pseudo["segmentation"].value.argmax(axis=2)
+        np.testing.assert_array_equal(one_hot.argmax(axis=2), best)
+
+
+def test_labels_of_other_classes_are_refused(tmp_path):
+    source = without(rooms(), "segmentation")
+    finished(tmp_path, all_labels(source.names))
+    other = [Segmentation(LabelMap.load("camvid11"))]
+    with pytest.raises(DatasetError, match="segmentation of sky"):
+        WithPseudo(source, tmp_path, other, LossConfig())
+
+
+def test_labels_of_other_images_are_refused(tmp_path):
+    finished(tmp_path, all_labels(["elsewhere"]))
+    with pytest.raises(DatasetError, match="none of these 4 samples"):
+        WithPseudo(rooms(), tmp_path, TASKS, LossConfig())
+
+
+def test_a_real_grid_takes_little_room(tmp_path):
+    """The file of an image at 72x96 cells, of noise, which compresses worst."""
+    store = PseudoStore(tmp_path, Record(RECIPE))
+    store.write("x", TASKS, {task.name: label_of(task, h=72, w=96) for task in TASKS[:2]})
+    assert store.path("x").stat().st_size < 96_000

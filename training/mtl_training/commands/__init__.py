@@ -1,0 +1,9 @@
+"""The subcommands of `mtl-train`: what each takes, and what it calls."""
+
+from mtl_training.commands.base import Command
+from mtl_training.commands.labelling import PROTOCOL, PSEUDO_LABEL
+from mtl_training.commands.measuring import EVALUATE, EXPORT
+from mtl_training.commands.training import STUDENT, TEACHER
+
+ALL: tuple[Command, ...] = (PROTOCOL, TEACHER, PSEUDO_LABEL, STUDENT, EVALUATE, EXPORT)
+"""In the order of the help, which is that of the method."""

@@ -1,0 +1,52 @@
+"""`mtl-train evaluate` and `mtl-train export`."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from mtl_training.commands.base import Command
+from mtl_training.evaluate import data_config, evaluate_file
+from mtl_training.files import write_json
+from mtl_training.models import open_model
+from mtl_training.release import release
+
+_MODEL = "ONNX file, weights.safetensors or folder of a finished run"
+_DATA = "folder or file of a data set, of any layout that is known, or rooms:20"
+_SIGNALS = "inputs of a teacher that are given the truth, such as depth"
+
+
+def _evaluate_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("model", type=Path, help=_MODEL)
+    parser.add_argument("data", help=_DATA)
+    parser.add_argument("--split", default="", help="which part of the data, such as val")
+    parser.add_argument("--signals", nargs="*", default=[], help=_SIGNALS)
+    parser.add_argument("--json", type=Path, help="file for what is printed")
+    parser.add_argument("--device", default="cpu", help="where torch runs a checkpoint")
+
+
+def _evaluate(args: Namespace) -> None:
+    found = evaluate_file(args.model, args.data, args.split, args.signals, args.device)
+    if args.json:
+        write_json(args.json, found)
+    print(json.dumps(found, indent=1))
+
+
+def _export_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("run", type=Path, help="weights.safetensors or folder of a finished run")
+    parser.add_argument("data", help=f"what the card's figures are measured on: {_DATA}")
+    parser.add_argument("--split", default="", help="which part of the data, such as val")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the ONNX file")
+
+
+def _export(args: Namespace) -> None:
+    card = open_model(args.run).card
+    path = release(args.run, args.out, data_config(args.data, args.split, card))
+    print(f"{path}\n{open_model(path).card.to_json()}")
+
+
+EVALUATE = Command("evaluate", "measure a model on a data set", _evaluate_arguments, _evaluate)
+EXPORT = Command(
+    "export", "write a finished run as ONNX with its card", _export_arguments, _export
+)

@@ -1,0 +1,1 @@
+"""Whole experiments: methods by seeds in resumable stages, and which task helps which."""

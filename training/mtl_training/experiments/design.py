@@ -1,0 +1,282 @@
+"""What an experiment is made of, as its TOML file says it: configuration, no code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from mtl_training.config import DataConfig, LossConfig, Role, ScheduleConfig, TrainConfig
+from mtl_training.data.protocols import Imbalance
+from mtl_training.errors import ConfigError
+from mtl_training.settings import Settings, config_fields, parse_config
+from mtl_training.tasks.registry import TaskConfig
+
+Fields = dict[str, Any]
+"""A table of a TOML file."""
+
+
+@dataclass(frozen=True)
+class LabelProtocol(Imbalance, Settings):
+    """An imbalance protocol in a TOML file; see `Imbalance`."""
+
+
+@dataclass(frozen=True)
+class StudyData(Settings):
+    """What is trained on and measured on.
+
+    Attributes:
+        train: What students and teachers see.
+        test: What they are measured on.
+        protocol: Which labels of `train` are kept; none = the data are what they are.
+        protocol_per_seed: Whether each training seed draws other labels; else all seeds share them.
+    """
+
+    train: DataConfig
+    test: DataConfig
+    protocol: LabelProtocol | None = None
+    protocol_per_seed: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what the stages decide."""
+        for name, data in (("train", self.train), ("test", self.test)):
+            if data.protocol or data.pseudo:
+                raise ConfigError(f"{name}: protocol and pseudo are made by the experiment itself")
+
+    def imbalance(self, seed: int, share: Share | None = None) -> Imbalance | None:
+        """The protocol of a training seed, with a task's share of labels changed."""
+        if self.protocol is None:
+            return None
+        plain = Imbalance(**vars(self.protocol))
+        if self.protocol_per_seed:
+            plain = replace(plain, seed=plain.seed + seed)
+        if share is None:
+            return plain
+        return replace(plain, fractions={**plain.fractions, share.task: share.value})
+
+
+@dataclass(frozen=True)
+class Share:
+    """A point of a sweep: the share 0..1 of the samples that keep a task's labels."""
+
+    task: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Size(Settings):
+    """Of all networks' input, multiples of 32."""
+
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Recipe(Settings):
+    """How a network is trained."""
+
+    schedule: ScheduleConfig
+    losses: LossConfig = field(default_factory=LossConfig)
+
+
+@dataclass(frozen=True)
+class Changes(Settings):
+    """Settings of a `TrainConfig` that differ from what all share; only those are named.
+
+    Attributes:
+        tasks: Of `TaskConfig`; `names` = what is learned.
+        network: Of `NetworkConfig`.
+        schedule: Of `ScheduleConfig`.
+        losses: Of `LossConfig`.
+    """
+
+    tasks: Fields = field(default_factory=dict)
+    network: Fields = field(default_factory=dict)
+    schedule: Fields = field(default_factory=dict)
+    losses: Fields = field(default_factory=dict)
+
+    @property
+    def fields(self) -> dict[str, Fields]:
+        """By the table that they change."""
+        return {name: getattr(self, name) for name in ("tasks", "network", "schedule", "losses")}
+
+
+@dataclass(frozen=True)
+class TeacherDesign(Changes):
+    """One kind of teacher.
+
+    Attributes:
+        inputs: What it sees beside the image; `["image"]` is the RGB-only control of equal size.
+        flip: Whether pseudo-labels merge its answers to the image and to the mirror image.
+    """
+
+    inputs: tuple[str, ...] = ()
+    flip: bool = True
+
+
+@dataclass(frozen=True)
+class Method(Changes):
+    """How a student comes about.
+
+    Attributes:
+        teacher: Key of the experiment's `teachers`; "" = none, labels as they are.
+        protocol: Whether labels are taken away; without, it is the fully labelled ceiling.
+        one_per_task: One student for each task, instead of one for all.
+    """
+
+    teacher: str = ""
+    protocol: bool = True
+    one_per_task: bool = False
+
+
+@dataclass(frozen=True)
+class Report(Settings):
+    """What is compared.
+
+    Attributes:
+        compare: Pairs of methods [a, b]: differences are a's figures less b's.
+        single_task: Method that multi-task gain is measured against; "" = it is not.
+        resamples: Of the bootstrap over images.
+    """
+
+    compare: tuple[tuple[str, str], ...] = ()
+    single_task: str = ""
+    resamples: int = 2000
+
+    @property
+    def names(self) -> set[str]:
+        """Methods that must exist."""
+        return {name for pair in self.compare for name in pair} | ({self.single_task} - {""})
+
+
+@dataclass(frozen=True)
+class Sweep(Settings):
+    """Several fractions of one task's labels, for label-efficiency curves.
+
+    All of the labels are no point of it: that is what a method without protocol learns from.
+    """
+
+    task: str
+    fractions: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse an empty sweep, and all labels or none."""
+        repeated = len(set(self.fractions)) != len(self.fractions)
+        if repeated or not self.fractions or not all(0 < one < 1 for one in self.fractions):
+            raise ConfigError(
+                f"sweep: different fractions between 0 and 1 expected, got {self.fractions}"
+            )
+
+
+@dataclass(frozen=True)
+class Experiment(Settings):
+    """Methods by seeds.
+
+    Attributes:
+        name: For titles.
+        seeds: Of training, one repetition each.
+        tasks: What is learned.
+        network: The size of every network's input.
+        data: What on.
+        student: How students are trained, but for what a method changes.
+        teacher: How teachers are trained, but for what a teacher changes; none = as students are.
+        teachers: By name.
+        methods: By name, in the order of the tables.
+        report: What is compared.
+        sweep: Fractions of labels to repeat everything at.
+    """
+
+    name: str
+    seeds: tuple[int, ...]
+    tasks: TaskConfig
+    network: Size
+    data: StudyData
+    student: Recipe
+    methods: dict[str, Method]
+    teacher: Recipe | None = None
+    teachers: dict[str, TeacherDesign] = field(default_factory=dict)
+    report: Report = field(default_factory=Report)
+    sweep: Sweep | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what refers to nothing."""
+        check_seeds(self.seeds)
+        check_known("methods", self.methods or {"": None}, self.methods)
+        check_known("report", self.report.names, self.methods)
+        used = {method.teacher for method in self.methods.values()} - {""}
+        check_known("teacher", used, self.teachers)
+        if idle := [n for n, m in self.methods.items() if m.teacher and not m.protocol]:
+            raise ConfigError(f"methods.{idle[0]}: protocol = false leaves a teacher no work")
+        kind = self.data.protocol.kind if self.data.protocol else "none"
+        if self.sweep and kind != "fraction":
+            raise ConfigError(f"sweep: for the protocol `fraction`, got {kind}")
+        if self.sweep:
+            check_known("sweep", {self.sweep.task}, dict.fromkeys(self.tasks.names))
+
+    def student_configs(self, name: str, seed: int) -> list[TrainConfig]:
+        """A method's students, without protocol and pseudo-labels.
+
+        Raises:
+            ConfigError: A change names an unknown setting, or sets an impossible value.
+        """
+        method = self.methods[name]
+        base = self._base("student", seed, self.student)
+        config = parse_config(TrainConfig, merged(base, method.fields), f"methods.{name}")
+        names = config.tasks.names
+        groups = [(task,) for task in names] if method.one_per_task else [names]
+        return [replace(config, tasks=replace(config.tasks, names=group)) for group in groups]
+
+    def teacher_config(self, name: str, seed: int) -> TrainConfig:
+        """A teacher, without protocol. It learns the tasks that some samples lack.
+
+        Raises:
+            ConfigError: A change names an unknown setting, or sets an impossible value.
+        """
+        recipe, design = self.teacher or self.student, self.teachers[name]
+        base = merged(
+            self._base("teacher", seed, recipe),
+            {"tasks": {"names": list(self.lacking)}, "network": {"inputs": list(design.inputs)}},
+        )
+        return parse_config(TrainConfig, merged(base, design.fields), f"teachers.{name}")
+
+    @property
+    def lacking(self) -> tuple[str, ...]:
+        """Tasks that some samples have no labels of."""
+        fractions = self.data.protocol.fractions if self.data.protocol else {}
+        swept = {self.sweep.task} if self.sweep else set()
+        short = {task for task, share in fractions.items() if share < 1} | swept
+        return tuple(t for t in self.tasks.names if t in short) if short else self.tasks.names
+
+    def _base(self, role: Role, seed: int, recipe: Recipe) -> Fields:
+        return train_fields(role, seed, self.tasks, self.network, self.data, recipe)
+
+
+def train_fields(
+    role: Role, seed: int, tasks: TaskConfig, size: Size, data: StudyData, recipe: Recipe
+) -> Fields:
+    """A `TrainConfig` as plain types, from what the networks of a study share."""
+    return {
+        "name": role,
+        "seed": seed,
+        "tasks": config_fields(tasks),
+        "network": {"role": role, **config_fields(size)},
+        "data": [config_fields(replace(data.train, keep_calibration=role == "student"))],
+        **config_fields(recipe),
+    }
+
+
+def merged(base: Mapping[str, Any], changes: Mapping[str, Mapping[str, Any]]) -> Fields:
+    """Tables with some of their entries replaced."""
+    return {**base, **{table: {**base[table], **entries} for table, entries in changes.items()}}
+
+
+def check_seeds(seeds: tuple[int, ...]) -> None:
+    """Refuse no seeds, and the same one twice."""
+    if not seeds or len(set(seeds)) != len(seeds):
+        raise ConfigError(f"seeds: one or more different ones expected, got {seeds}")
+
+
+def check_known(what: str, names: Mapping[str, Any] | set[str], known: Mapping[str, Any]) -> None:
+    """Refuse names that are not among the known ones, with a `ConfigError` that lists those."""
+    if unknown := sorted(set(names) - known.keys()):
+        raise ConfigError(f"{what}: unknown {unknown}, known: {', '.join(known) or 'none'}")

@@ -1,0 +1,175 @@
+"""Stages: what an experiment consists of, each done once, in a folder of its own.
+
+A stage's folder is named by what it is and by a hash of all that decides its product, including the
+stages that it builds on. So methods share what they have in common, and a method or a seed that is
+added later finds what is there. `stage.json` says what a folder's product was made from: a stage is
+run again when its product is gone, or when that of a stage that it builds on has become another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+from rich.console import Console
+
+from mtl_training.data.files import read_json
+from mtl_training.errors import ConfigError
+from mtl_training.files import write_json
+from mtl_training.learning.machine import Machine
+from mtl_training.provenance import commit
+
+RECORD = "stage.json"
+STAGES = "stages"
+"""Folder of the stages in that of an experiment."""
+
+
+@dataclass(frozen=True)
+class Stage(ABC):
+    """One step of an experiment. Its `run` can be killed, and goes on when it is called again.
+
+    Attributes:
+        products: Files that it leaves, by whose contents later stages know it.
+    """
+
+    products: ClassVar[tuple[str, ...]]
+
+    @property
+    @abstractmethod
+    def label(self) -> str:
+        """In words that may stand in a folder's name."""
+
+    @property
+    @abstractmethod
+    def identity(self) -> Mapping[str, Any]:
+        """All that decides the product beside `parents`, as plain types."""
+
+    @property
+    def parents(self) -> tuple[Stage, ...]:
+        """Stages that must be done before."""
+        return ()
+
+    @abstractmethod
+    def run(self, workshop: Workshop) -> None:
+        """Make the products, or go on with them, in `workshop.at(self)`."""
+
+    @cached_property
+    def name(self) -> str:
+        """Of its folder."""
+        what = [type(self).__name__, self.identity, [parent.name for parent in self.parents]]
+        return f"{self.label}-{short_hash(what)}"
+
+    def ancestry(self) -> Iterator[Stage]:
+        """The stages that it builds on, and itself last; some may come twice."""
+        for parent in self.parents:
+            yield from parent.ancestry()
+        yield self
+
+
+def short_hash(what: Any) -> str:
+    """Ten hexadecimal digits that change when plain types change."""
+    text = json.dumps(what, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Where stages are done.
+
+    Attributes:
+        folder: Holds the stages' folders.
+        machine: Trains the networks.
+        say: Takes a line about what happens.
+    """
+
+    folder: Path
+    machine: Machine
+    say: Callable[[str], None]
+
+    @cached_property
+    def device(self) -> str:
+        """Where torch runs what is trained."""
+        return str(self.machine.fabric().device)
+
+    def at(self, stage: Stage) -> Path:
+        """A stage's folder."""
+        return self.folder / stage.name
+
+    def done(self, stage: Stage) -> bool:
+        """Whether its product is there, and made from what is there."""
+        return all(map(self.done, stage.parents)) and self._finished(stage)
+
+    def make(self, stage: Stage) -> Path:
+        """Do a stage, and before it those that it builds on, as far as they are not done.
+
+        Returns:
+            Its folder.
+        """
+        for parent in stage.parents:
+            self.make(parent)
+        folder = self.at(stage)
+        if self._finished(stage):
+            return folder
+        if folder.exists() and self._record(stage).get("parents") != self._parents(stage):
+            shutil.rmtree(folder)
+        there = (folder / RECORD).exists()
+        self.say(f"{'going on with' if there else 'begins'}: {stage.name}")
+        self._write(stage, "")
+        stage.run(self)
+        self._write(stage, _digest(folder, stage.products))
+        return folder
+
+    def _finished(self, stage: Stage) -> bool:
+        record, folder = self._record(stage), self.at(stage)
+        complete = all((folder / name).is_file() for name in stage.products)
+        return complete and bool(record.get("digest")) and record["parents"] == self._parents(stage)
+
+    def _record(self, stage: Stage) -> dict[str, Any]:
+        path = self.at(stage) / RECORD
+        found: dict[str, Any] = read_json(path) if path.exists() else {}
+        return found
+
+    def _parents(self, stage: Stage) -> dict[str, str]:
+        """Digests of what it builds on."""
+        return {parent.name: self._record(parent).get("digest", "") for parent in stage.parents}
+
+    def _write(self, stage: Stage, digest: str) -> None:
+        record = {
+            "stage": type(stage).__name__,
+            "identity": stage.identity,
+            "parents": self._parents(stage),
+            "commit": commit(),
+            "digest": digest,
+        }
+        write_json(self.at(stage) / RECORD, record)
+
+
+def open_workshop(out: Path, machine: Machine) -> Workshop:
+    """The workshop in an experiment's folder, which says on the terminal what it does.
+
+    Raises:
+        ConfigError: There are several devices.
+    """
+    if machine.devices != 1:
+        raise ConfigError(
+            f"an experiment trains each network on one device, got {machine.devices}; "
+            "the commands teacher, pseudo-label and student take several"
+        )
+    # Absolute, since runs record where their labels come from.
+    folder = (out / STAGES).absolute()
+    return Workshop(folder, machine, Console(stderr=True, highlight=False).print)
+
+
+def _digest(folder: Path, names: tuple[str, ...]) -> str:
+    """SHA-256 over files."""
+    found = hashlib.sha256()
+    for name in names:
+        found.update((folder / name).read_bytes())
+    return found.hexdigest()

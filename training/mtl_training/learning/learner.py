@@ -1,0 +1,162 @@
+"""From a batch to losses: ground truth, pseudo-labels, consistency, and how tasks are weighed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mtl_training.config import LossConfig, TrainConfig
+from mtl_training.data.loader import Batch
+from mtl_training.learning.consistency import strong_view
+from mtl_training.network import Network, encoder_of
+from mtl_training.tasks.base import Task
+
+TOTAL = "total"
+"""Key of what is minimised, beside the losses by task."""
+
+
+class Learner(nn.Module):
+    """A network, its tasks, and the loss of a batch.
+
+    Args:
+        network: What learns.
+        tasks: What it learns.
+        inputs: Tasks whose signals it gets beside the image.
+        config: Seed, weights and the input's normalisation.
+        balance: Factor of each task's loss against truth, beside the configured ones.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        tasks: Sequence[Task],
+        inputs: Sequence[Task],
+        config: TrainConfig,
+        balance: Mapping[str, float],
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self._tasks = tuple(tasks)
+        self._inputs = {encoder_of(task).input_name: task for task in inputs}
+        self._losses, self._seed, self._balance = config.losses, config.seed, dict(balance)
+        spec = config.network.spec
+        self.register_buffer("_mean", torch.tensor(spec.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("_std", torch.tensor(spec.std).view(1, 3, 1, 1), persistent=False)
+        if self._losses.weighting == "kendall":
+            self.log_variance = nn.ParameterDict({t.name: torch.zeros(()) for t in tasks})
+
+    def normalised(self, image: Tensor) -> Tensor:
+        """(N, 3, H, W) uint8 to the network's float32 input, channels last."""
+        planes: Tensor = (image.float() / 255 - self._mean) / self._std  # type: ignore[operator]
+        return planes.contiguous(memory_format=torch.channels_last)
+
+    def forward(self, batch: Batch, step: int, averaged: nn.Module) -> dict[str, Tensor]:
+        """Losses by name, and their weighted sum as `total`.
+
+        Args:
+            batch: See `data.loader.Collate`.
+            step: Its number, from which all randomness follows.
+            averaged: The averaged network, for consistency.
+        """
+        # On the CPU, so that it draws the same numbers whatever computes the rest.
+        generator = torch.Generator().manual_seed(_mixed(self._seed, step))
+        image, truth = self.normalised(batch["image"]), batch["truth"]
+        signals = self._signals(truth)
+        raw = self.network(image, self._dropped(signals, generator))
+        losses = {task.name: task.loss(raw[task.name], truth[task.name]) for task in self._tasks}
+        sums = {name: self._weight(name) * loss for name, loss in losses.items()}
+        for name, loss in self._pseudo(raw, batch).items():
+            losses[f"{name}_pseudo"] = loss
+            sums[name] = sums[name] + self._losses.pseudo_weight * loss
+        if self._losses.consistency:
+            for name, loss in self._consistency(image, signals, averaged, generator).items():
+                losses[f"{name}_consistency"] = loss
+                sums[name] = sums[name] + self._losses.consistency * loss
+        return {**losses, TOTAL: self._total(sums)}
+
+    def _weight(self, name: str) -> float:
+        return self._balance.get(name, 1.0)
+
+    def _signals(self, truth: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The inputs beside the image."""
+        return {name: task.signal(truth[task.name]) for name, task in self._inputs.items()}
+
+    def _dropped(
+        self, signals: Mapping[str, Tensor], generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        """The inputs, each left out of a sample with some probability."""
+        kept = {}
+        for name, signal in signals.items():
+            chance = torch.rand(len(signal), 1, 1, 1, generator=generator)
+            gone = (chance < self._losses.modality_dropout).to(signal.device)
+            nothing = torch.full_like(signal, encoder_of(self._inputs[name]).none)
+            kept[name] = torch.where(gone, nothing, signal)
+        return kept
+
+    def _pseudo(self, raw: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+        return {
+            task.name: task.pseudo_loss(
+                raw[task.name], batch["value"][task.name], batch["weight"][task.name]
+            )
+            for task in self._tasks
+            if task.name in batch["value"]
+        }
+
+    def _consistency(
+        self,
+        image: Tensor,
+        signals: Mapping[str, Tensor],
+        averaged: nn.Module,
+        generator: torch.Generator,
+    ) -> dict[str, Tensor]:
+        """What the averaged network says of the batch, asked of a harder view of it."""
+        with torch.no_grad():
+            averaged.eval()
+            answers = averaged(image, signals)
+            said = {task.name: task.outputs(answers[task.name]) for task in self._tasks}
+            values = {task.name: task.value(said[task.name]) for task in self._tasks}
+            sure = {
+                task.name: self._sure(task.confidence(said[task.name])[:, 0])
+                for task in self._tasks
+            }
+        strong = strong_view(image, signals, values, sure, generator)
+        raw = self.network(strong.image, self._dropped(strong.signals, generator))
+        return {
+            task.name: task.pseudo_loss(
+                raw[task.name], strong.values[task.name], strong.weights[task.name]
+            )
+            for task in self._tasks
+        }
+
+    def _sure(self, confidence: Tensor) -> Tensor:
+        return confidence * (confidence >= self._losses.consistency_threshold)
+
+    def _total(self, sums: Mapping[str, Tensor]) -> Tensor:
+        weights = self._losses.task_weights
+        parts = [weights.get(name, 1.0) * self._tempered(name, loss) for name, loss in sums.items()]
+        return torch.stack(parts).sum()
+
+    def _tempered(self, name: str, loss: Tensor) -> Tensor:
+        """Kendall et al., CVPR 2018, in the form that suits likelihoods: exp(-s) loss + s."""
+        if self._losses.weighting != "kendall":
+            return loss
+        s = self.log_variance[name]
+        tempered: Tensor = loss * torch.exp(-s) + s
+        return tempered
+
+
+def _mixed(seed: int, step: int) -> int:
+    """One seed of two numbers."""
+    return int(np.random.SeedSequence((seed, step)).generate_state(1)[0])
+
+
+def task_balance(losses: LossConfig, shares: Mapping[str, float]) -> dict[str, float]:
+    """Factors of the losses against truth, from the share of samples that have a task's truth."""
+    if losses.weighting != "frequency":
+        return {}
+    inverse = {name: 1 / share for name, share in shares.items() if share > 0}
+    mean = sum(inverse.values()) / max(len(inverse), 1)
+    return {name: factor / mean for name, factor in inverse.items()}

@@ -1,0 +1,63 @@
+"""On what a network is trained; it changes how fast, not what comes out."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any, Literal
+
+import torch
+from lightning_fabric import Fabric
+
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+
+_PACKAGES = ("torch", "lightning-fabric", "numpy", "opencv-python", "opencv-python-headless")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Devices and processes.
+
+    Attributes:
+        accelerator: auto, cpu or cuda.
+        devices: How many; more than one trains distributed (DDP), which on CPUs means processes.
+        precision: `32-true`; on GPUs `bf16-mixed` is faster. On CPUs without bf16 it is far slower.
+        workers: Processes on each device that prepare images; 0 = the training process itself.
+        save_every: Steps between checkpoints.
+    """
+
+    accelerator: str = "auto"
+    devices: int = 1
+    precision: Precision = "32-true"
+    workers: int = 1
+    save_every: int = 100
+
+    def fabric(self) -> Fabric:
+        """Lightning's view of it, launched: with several devices this process is one of many."""
+        fabric = Fabric(
+            accelerator=self.accelerator,
+            devices=self.devices,
+            strategy="ddp" if self.devices > 1 else "auto",
+            precision=self.precision,
+        )
+        fabric.launch()
+        return fabric
+
+
+def environment() -> dict[str, Any]:
+    """What a result may depend on beside configuration and commit."""
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "packages": {name: found for name in _PACKAGES if (found := _version(name))},
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except ImportError:
+        return None

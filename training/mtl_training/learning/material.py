@@ -1,0 +1,118 @@
+"""What a configuration trains on: the sources it names, with their labels, in pools."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from mtl_training.config import DataConfig, TrainConfig
+from mtl_training.data.augment import Augmentation
+from mtl_training.data.catalogue import View, open_source
+from mtl_training.data.loader import Views, labelled, pools
+from mtl_training.data.protocols import Assignment, limit
+from mtl_training.data.source import SampleSource
+from mtl_training.errors import ConfigError
+from mtl_training.learning.learner import task_balance
+from mtl_training.network import input_tasks
+from mtl_training.pseudo.store import WithPseudo
+from mtl_training.tasks.base import Task
+from mtl_training.tasks.registry import build_tasks
+
+
+@dataclass(frozen=True)
+class Material:
+    """Data, ready to be drawn from.
+
+    Attributes:
+        views: All samples.
+        pools: Indices by pool, see `data.loader.pools`.
+        tasks: Those whose labels are loaded: what is learned and what is an input.
+        learned: Those that are learned, with class weights where they follow from the data.
+        balance: Factor of each task's loss against truth.
+    """
+
+    views: Views
+    pools: list[list[int]]
+    tasks: dict[str, Task]
+    learned: list[Task]
+    balance: Mapping[str, float]
+
+
+def gather(config: TrainConfig) -> Material:
+    """Open everything that a configuration names.
+
+    Raises:
+        ConfigError: There are fewer samples than a batch holds, or a source has another label map.
+        DatasetError: Data are absent.
+    """
+    learned = build_tasks(config.tasks)
+    tasks = {task.name: task for task in [*input_tasks(config), *learned]}
+    sources = [open_data(data, config, tasks) for data in config.data]
+    if config.losses.class_weighting == "frequency":
+        learned = [_weighted(task, sources) for task in learned]
+    unlabelled = config.losses.consistency > 0 or any(data.pseudo for data in config.data)
+    drawn = pools(sources, config.tasks.names, config.schedule.balanced, unlabelled)
+    count = sum(map(len, drawn))
+    if count < config.schedule.batch_size:
+        raise ConfigError(
+            f"{count} samples with labels do not fill a batch of {config.schedule.batch_size}"
+        )
+    shares = {name: len(labelled(sources, name)) / count for name in config.tasks.names}
+    augment = Augmentation(
+        tasks,
+        config.network.height,
+        config.network.width,
+        config.tasks.canonical_fx,
+        config.schedule.max_zoom,
+    )
+    return Material(
+        views=Views(sources, augment, config.seed),
+        pools=drawn,
+        tasks=tasks,
+        learned=learned,
+        balance=task_balance(config.losses, shares),
+    )
+
+
+def open_data(data: DataConfig, config: TrainConfig, tasks: Mapping[str, Task]) -> SampleSource:
+    """One source, with the labels that its protocol leaves and the pseudo-labels that it names."""
+    view = View(config.network.height, config.network.width, config.tasks.canonical_fx)
+    source = open_source(data, view, config.seed)
+    check_label_map(source, config)
+    if data.protocol:
+        source = limit(source, Assignment.load(Path(data.protocol)), data.keep_calibration)
+    if data.pseudo:
+        source = WithPseudo(source, Path(data.pseudo), list(tasks.values()), config.losses)
+    return source
+
+
+def check_label_map(source: SampleSource, config: TrainConfig) -> None:
+    """Refuse a source whose classes are not those that the model learns."""
+    theirs = source.label_map
+    if theirs is not None and theirs.name != config.tasks.label_map:
+        raise ConfigError(
+            f"the model learns the classes of {config.tasks.label_map}, the data have {theirs.name}"
+        )
+
+
+def _weighted(task: Task, sources: Sequence[SampleSource]) -> Task:
+    """The task with its classes weighed by their frequency in the true labels."""
+    counts = [
+        found
+        for source in sources
+        for index in source.labelled(task.name)
+        if (found := task.counts(source.sample(index).truth[task.name])) is not None
+    ]
+    return task.weighted(class_weights(np.sum(counts, axis=0))) if counts else task
+
+
+def class_weights(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Root of the median count over a class's own, between 0.3 and 3; 1 for a class unseen."""
+    seen = counts > 0
+    middle = np.median(counts[seen]) if seen.any() else 1.0
+    weights: npt.NDArray[np.float64] = np.sqrt(middle / np.where(seen, counts, middle))
+    return np.clip(weights, 0.3, 3.0)

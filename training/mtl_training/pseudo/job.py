@@ -1,0 +1,126 @@
+"""Calibrate a teacher, label a data set, judge the labels: what `mtl-train pseudo-label` does."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mtl_core.card import ModelCard
+from mtl_core.interface import main_outputs
+from mtl_core.model import Model
+from mtl_core.predictor import ModelPredictor
+from mtl_training.config import DataConfig, LossConfig
+from mtl_training.data.catalogue import View, open_source
+from mtl_training.data.protocols import Assignment, limit, subset
+from mtl_training.data.source import SampleSource
+from mtl_training.errors import ConfigError, DatasetError
+from mtl_training.evaluate import _tasks as tasks_of
+from mtl_training.evaluate import check_classes, signal_tasks
+from mtl_training.learning.checkpoint import load_trained
+from mtl_training.models import open_model
+from mtl_training.pseudo.calibrate import calibrate
+from mtl_training.pseudo.generate import Labeller, Origin, generate
+from mtl_training.pseudo.report import quality
+from mtl_training.pseudo.store import PseudoStore
+from mtl_training.settings import config_fields
+from mtl_training.tasks.base import Task
+from mtl_training.tasks.registry import TASKS
+
+_ONNX = ".onnx"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A teacher and the data that it labels.
+
+    Attributes:
+        model: A finished run's folder, its weights, or an ONNX file.
+        data: With a protocol, what that leaves without labels is labelled.
+        signals: The teacher's inputs that are given the truth that there is, such as `depth`.
+        flip: Whether mirror images are predicted too.
+        device: Where torch runs a checkpoint.
+    """
+
+    model: Path
+    data: DataConfig
+    signals: tuple[str, ...] = ()
+    flip: bool = True
+    device: str = "cpu"
+
+    def calibrate(self, seed: int = 0) -> dict[str, float]:
+        """Fit temperatures on the samples that the protocol sets aside; all, without a protocol.
+
+        Raises:
+            ConfigError: The model is an ONNX file, whose temperatures are part of it.
+            DatasetError: The protocol sets nothing aside, or nothing there has labels.
+        """
+        if self.model.suffix == _ONNX:
+            raise ConfigError(f"{self.model}: temperatures are fixed in it, calibrate its run")
+        card = open_model(self.model).card
+        source = self._source(card)
+        if self.data.protocol:
+            assignment = self._assignment()
+            if not assignment.calibration:
+                raise DatasetError(f"{self.data.protocol}: sets no samples aside to calibrate on")
+            source = subset(limit(source, assignment), assignment.calibration)
+        given = self._given(card)
+        return calibrate(self.model, source, given, flip=self.flip, device=self.device, seed=seed)
+
+    def label(self, out: Path, everywhere: bool = False) -> PseudoStore:
+        """Label what lacks labels; see `generate`."""
+        model = open_model(self.model, self.device)
+        tasks, source = model_tasks(model), self._source(model.card)
+        check_classes(model.card, source, tasks, self.signals)
+        if self.data.protocol:
+            source = limit(source, self._assignment(), self.data.keep_calibration)
+        labeller = Labeller(ModelPredictor(model), self._given(model.card), self.flip)
+        origin = self._origin(model.card.name)
+        return generate(
+            labeller, origin, source, tasks, out, everywhere=everywhere, data=self._described()
+        )
+
+    def judge(self, folder: Path, out: Path, losses: LossConfig | None = None) -> dict[str, Any]:
+        """Judge labels by the truth that the protocol hides; see `quality`."""
+        model = open_model(self.model, self.device)
+        return quality(folder, self._source(model.card), model_tasks(model), out, losses)
+
+    def _source(self, card: ModelCard) -> SampleSource:
+        """The data with all their truth."""
+        focal = card.depth.canonical_fx if card.depth else float(card.input.width)
+        return open_source(self.data, View(card.input.height, card.input.width, focal))
+
+    def _assignment(self) -> Assignment:
+        return Assignment.load(Path(self.data.protocol))
+
+    def _given(self, card: ModelCard) -> list[Task]:
+        names = list(signal_tasks(card, self.signals).values())
+        return tasks_of(card, names) if names else []
+
+    def _origin(self, name: str) -> Origin:
+        if self.model.suffix == _ONNX:
+            return Origin.of(name, self.model)
+        trained = load_trained(self.model)
+        return Origin.of(name, trained.path, trained.temperatures)
+
+    def _described(self) -> str:
+        """The data in words that change when the labels that they lack do."""
+        data = self.data
+        if data.protocol:
+            content = Path(data.protocol).read_bytes()
+            data = replace(data, protocol=hashlib.sha256(content).hexdigest())
+        return json.dumps(config_fields(replace(data, pseudo="")), sort_keys=True)
+
+
+def model_tasks(model: Model) -> list[Task]:
+    """The tasks that a model predicts.
+
+    Raises:
+        ConfigError: None of them is registered.
+    """
+    said = main_outputs(model.outputs)
+    if not (names := [name for name in said if name in TASKS]):
+        raise ConfigError(f"the model says {', '.join(said)}, known tasks: {', '.join(TASKS)}")
+    return tasks_of(model.card, names)

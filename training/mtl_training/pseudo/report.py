@@ -1,0 +1,208 @@
+"""The quality report: `quality.json`, `quality.md`, plots and pictures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from mtl_core.draw import Bgr, contact_sheet
+from mtl_training.config import LossConfig
+from mtl_training.data.source import SampleSource
+from mtl_training.files import atomic, write_json, write_text
+from mtl_training.plots import new_figure, save
+from mtl_training.pseudo.quality import BINS, Judge, judge_all
+from mtl_training.pseudo.record import writing
+from mtl_training.pseudo.selection import quantised
+from mtl_training.pseudo.store import PseudoStore
+from mtl_training.settings import config_fields
+from mtl_training.tasks.base import Task
+
+WORST = 6
+"""Images on a picture sheet."""
+
+_TILE = 240
+"""Width of a picture on it, pixels."""
+
+_UNUSED = (96, 32, 0)
+"""BGR of what is below its threshold."""
+
+
+def quality(
+    folder: Path,
+    hidden: SampleSource,
+    tasks: Sequence[Task],
+    out: Path,
+    losses: LossConfig | None = None,
+) -> dict[str, Any]:
+    """Judge pseudo-labels against hidden ground truth and write the report; see `judge_all`.
+
+    Args:
+        folder: The pseudo-labels.
+        hidden: The same samples with their whole ground truth.
+        tasks: Those of interest.
+        out: Folder of the report.
+        losses: Thresholds; the usual ones if not given.
+
+    Returns:
+        What `quality.json` holds; null stands for what nothing was measured of.
+
+    Raises:
+        DatasetError: There is nothing to judge, or the report cannot be written.
+    """
+    losses = losses or LossConfig()
+    judges = judge_all(folder, hidden, tasks, losses)
+    recipe = PseudoStore.open(folder).record.recipe
+    found = {
+        "recipe": config_fields(recipe),
+        "threshold": losses.pseudo_threshold,
+        "share": losses.pseudo_share,
+        "tasks": {one.task.name: _plain(one.figures()) for one in judges},
+        "worst": {
+            one.task.name: {hidden.names[i]: one.scores[i] for i in one.worst(WORST)}
+            for one in judges
+        },
+    }
+    with writing(out):
+        write_json(out / "quality.json", found)
+        write_text(out / "quality.md", markdown(found))
+        for one in judges:
+            _draw(one, PseudoStore.open(folder), hidden, out)
+    return found
+
+
+def _draw(one: Judge, store: PseudoStore, hidden: SampleSource, out: Path) -> None:
+    _plot_reliability(one, out / f"reliability-{one.task.name}.png")
+    _draw_worst(one, store, hidden, out / f"worst-{one.task.name}.png")
+    if len(one.task.group_names) > 1:
+        _plot_groups(one, out / f"classes-{one.task.name}.png")
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no NaN."""
+    if isinstance(value, Mapping):
+        return {key: _plain(entry) for key, entry in value.items()}
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def markdown(found: Mapping[str, Any]) -> str:
+    """The report as text, of what `quality` returns."""
+    recipe = found["recipe"]
+    seen = ", ".join(("image", *recipe["signals"]))
+    head = [
+        "# Quality of pseudo-labels",
+        "",
+        f"Teacher `{recipe['teacher']}` ({recipe['sha256'][:12]}), given {seen}, "
+        f"{'with' if recipe['flip'] else 'without'} flip averaging. Kept: confidence of "
+        f"{found['threshold']:g} or more, and at least {found['share']:.0%} of each class.",
+        "Against ground truth that is hidden from the student, at its own resolution.",
+    ]
+    sections = (
+        _section(name, figures, found["worst"][name]) for name, figures in found["tasks"].items()
+    )
+    return "\n".join([*head, *(line for section in sections for line in section), ""])
+
+
+def _section(name: str, figures: Mapping[str, Any], worst: Mapping[str, float]) -> list[str]:
+    simple = {key: value for key, value in figures["all"].items() if not isinstance(value, dict)}
+    lines = [
+        "",
+        f"## {name}",
+        "",
+        "| images | coverage | accuracy kept | accuracy all | ECE |",
+        "|---|---|---|---|---|",
+        _row([figures[k] for k in ("images", "coverage", "accuracy_kept", "accuracy_all", "ece")]),
+        "",
+        f"| | {' | '.join(simple)} |",
+        "|---" * (len(simple) + 1) + "|",
+        _row(["kept", *(figures["kept"][key] for key in simple)]),
+        _row(["all", *simple.values()]),
+        "",
+        f"![reliability](reliability-{name}.png)",
+        "",
+        f"Worst images: {', '.join(f'{image} ({score:.2f})' for image, score in worst.items())}.",
+        "",
+        f"![worst images](worst-{name}.png)",
+    ]
+    return lines + (_groups(name, figures["groups"]) if len(figures["groups"]) > 1 else [])
+
+
+def _groups(name: str, groups: Mapping[str, Mapping[str, float | None]]) -> list[str]:
+    keys = ("threshold", "coverage", "accuracy_kept", "share_before", "share_after")
+    return [
+        "",
+        "| class | threshold | coverage | accuracy kept | share of truth | of truth and pseudo |",
+        "|---|---|---|---|---|---|",
+        *(_row([group, *(figures[key] for key in keys)]) for group, figures in groups.items()),
+        "",
+        f"![classes](classes-{name}.png)",
+    ]
+
+
+def _row(cells: Sequence[Any]) -> str:
+    return f"| {' | '.join(map(_cell, cells))} |"
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _plot_reliability(one: Judge, path: Path) -> None:
+    reliability = one.reliability
+    figure, (diagram, amount) = new_figure(columns=2)
+    centres = (np.arange(BINS) + 0.5) / BINS
+    diagram.plot([0, 1], [0, 1], color="grey", linestyle="--", linewidth=1)
+    diagram.bar(centres, np.nan_to_num(reliability.accuracy), width=0.9 / BINS, color="#4c72b0")
+    diagram.plot(reliability.confidence, reliability.accuracy, "o", markersize=4, color="#c44e52")
+    diagram.set(xlabel="confidence", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1))
+    diagram.set_title(f"{one.task.name}: ECE {reliability.ece():.3f}")
+    pixels = reliability.pixels
+    amount.bar(centres, pixels / max(pixels.sum(), 1), width=0.9 / BINS, color="#55a868")
+    amount.set(xlabel="confidence", ylabel="share of pixels", xlim=(0, 1))
+    save(figure, path)
+
+
+def _plot_groups(one: Judge, path: Path) -> None:
+    figure, (axes,) = new_figure(size=8)
+    places = np.arange(len(one.before))
+    for offset, (label, counts) in enumerate(
+        {"truth": one.before, "truth and pseudo": one.before + one.added}.items()
+    ):
+        axes.bar(places + 0.4 * offset - 0.2, counts / 1e6, width=0.4, label=label)
+    axes.set_xticks(places, one.task.group_names, rotation=40, ha="right")
+    axes.set(ylabel="million pixels", yscale="log")
+    axes.legend()
+    save(figure, path)
+
+
+def _draw_worst(one: Judge, store: PseudoStore, hidden: SampleSource, path: Path) -> None:
+    rows = [_pictures(one, store, hidden, index) for index in one.worst(WORST)]
+    if not rows:
+        return
+    height, width = rows[0][0].shape[:2]
+    tile = (_TILE, round(_TILE * height / width))
+    tiles = [[_tile(picture, tile) for picture in row] for row in rows]
+    sheet = contact_sheet(tiles, ("image", "truth", "pseudo-label", "confidence, blue: unused"))
+    with atomic(path) as part:
+        part.write_bytes(cv2.imencode(".png", sheet)[1].tobytes())
+
+
+def _tile(picture: Bgr, size: tuple[int, int]) -> Bgr:
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
+
+
+def _pictures(one: Judge, store: PseudoStore, hidden: SampleSource, index: int) -> list[Bgr]:
+    """An image, its truth, its pseudo-label, and the confidence of what is kept, all BGR."""
+    task, sample = one.task, hidden.sample(index)
+    label, truth = store.read(sample.name, [task])[task.name], sample.truth[task.name]
+    confidence = cv2.merge([quantised(label.confidence)] * 3)
+    confidence[~one.kept(label)] = _UNUSED
+    answer = task.decoded(label.value, *truth.shape[:2])
+    image = np.ascontiguousarray(sample.image[..., ::-1])
+    return [image, task.picture(truth), task.picture(answer), confidence.astype(np.uint8)]

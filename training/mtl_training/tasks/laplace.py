@@ -1,0 +1,36 @@
+"""Regression with its own uncertainty: a Laplace distribution whose scale is predicted.
+
+Source: Kendall and Gal, "What Uncertainties Do We Need", NeurIPS 2017.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+LOG_SCALE_RANGE = (-4.0, 1.0)
+"""Clamp of the log-scale: below it one exact pixel could dominate the loss."""
+
+
+def log_scale(raw: Tensor, channel: int) -> Tensor:
+    """The log-scale (N, 1, h, w) that one channel of a head says."""
+    return raw[:, channel : channel + 1].clamp(*LOG_SCALE_RANGE)
+
+
+def nll(error: Tensor, scale: Tensor) -> Tensor:
+    """Negative log-likelihood of absolute errors under log-scales of the same shape, less log 2."""
+    return error * torch.exp(-scale) + scale
+
+
+def chance_below(limit: float, scale: Tensor) -> Tensor:
+    """Probability that the absolute error is below a limit, under a log-scale."""
+    return 1 - torch.exp(-limit * torch.exp(-scale))
+
+
+def scaled(raw: Tensor, channel: int, temperature: float) -> Tensor:
+    """A head's output with the Laplace scale in that channel multiplied by a temperature."""
+    changed = raw.clone()
+    changed[:, channel] = log_scale(raw, channel)[:, 0] + math.log(temperature)
+    return changed
