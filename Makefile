@@ -49,7 +49,7 @@ HOLD = $(BIN)/python -c 'import numpy; print("numpy==" + numpy.__version__)' > $
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-train setup-dev demo test lint format pytest colcon bench constraints clean
+.PHONY: help setup setup-train setup-dev demo test lint format pytest colcon bench bench-train constraints clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -97,6 +97,9 @@ demo: $(RUN) ## play a recording to the real node, results in out/demo (BAG=path
 bench: $(DEV) ## measure the model and the renderer on this machine
 	$(BIN)/python benchmarks/frame.py
 	$(BIN)/python benchmarks/rooms.py
+
+bench-train: $(DEV) ## measure what data loading costs training (needs MTL_DATA)
+	$(BIN)/python benchmarks/training.py
 
 # ---- Checks ---------------------------------------------------------------------------------------
 test: lint colcon pytest ## everything that CI runs

@@ -121,7 +121,7 @@ def test_a_finished_run_is_not_trained_again(config, made_data, tmp_path, here):
 def test_the_run_folder_says_how_its_result_came_about(config, made_data, tmp_path, here):
     train(config, tmp_path, here)
     record = json.loads((tmp_path / RECORD).read_text())
-    assert set(record) == {"config", "commit", "environment"}
+    assert set(record) == {"config", "commit", "environment", "pseudo"}
     assert record["config"] == config_fields(config)
     assert record["environment"]["packages"]["torch"] == torch.__version__
     assert logged(tmp_path) == [4]

@@ -194,9 +194,6 @@ def tasks_of(card: ModelCard, names: Sequence[str]) -> list[Task]:
     return build_tasks(TaskConfig(tuple(names), label_map, focal, low, high))
 
 
-_tasks = tasks_of  # pseudo.job takes it by this name
-
-
 def shared_tasks(model: Model, source: SampleSource) -> list[Task]:
     """Tasks that a model predicts and a data set has truth of."""
     said = [name for name in main_outputs(model.outputs) if name in TASKS]

@@ -3,7 +3,18 @@
 from mtl_training.commands.base import Command
 from mtl_training.commands.labelling import PROTOCOL, PSEUDO_LABEL
 from mtl_training.commands.measuring import EVALUATE, EXPORT
+from mtl_training.commands.studies import AFFINITY, EXPERIMENT, TOY
 from mtl_training.commands.training import STUDENT, TEACHER
 
-ALL: tuple[Command, ...] = (PROTOCOL, TEACHER, PSEUDO_LABEL, STUDENT, EVALUATE, EXPORT)
+ALL: tuple[Command, ...] = (
+    TOY,
+    PROTOCOL,
+    TEACHER,
+    PSEUDO_LABEL,
+    STUDENT,
+    EVALUATE,
+    EXPORT,
+    EXPERIMENT,
+    AFFINITY,
+)
 """In the order of the help, which is that of the method."""

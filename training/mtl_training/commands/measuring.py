@@ -47,6 +47,4 @@ def _export(args: Namespace) -> None:
 
 
 EVALUATE = Command("evaluate", "measure a model on a data set", _evaluate_arguments, _evaluate)
-EXPORT = Command(
-    "export", "write a finished run as ONNX with its card", _export_arguments, _export
-)
+EXPORT = Command("export", "write a finished run as ONNX with its card", _export_arguments, _export)

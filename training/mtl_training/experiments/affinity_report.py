@@ -8,6 +8,7 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from mtl_training.files import write_text
 from mtl_training.plots import heat_map, new_figure, save
@@ -98,9 +99,9 @@ def _row(*cells: str) -> str:
 
 def _plot(pairs: Sequence[Mapping[str, Any]], path: Path) -> None:
     """A matrix for each way to give b: colours are percent of the control's figure."""
-    inputs = list(dict.fromkeys(pair["input"] for pair in pairs))
-    targets = list(dict.fromkeys(pair["target"] for pair in pairs))
-    figure, axes = new_figure(len(WAYS), size=4.6)
+    inputs = sorted({pair["input"] for pair in pairs})
+    targets = sorted({pair["target"] for pair in pairs})
+    figure, axes = new_figure(len(WAYS), size=2.4 + 1.3 * len(targets))
     cells = {way: {(p["input"], p["target"]): _cell(p, way) for p in pairs} for way in WAYS}
     values = [value for found in cells.values() for value, _ in found.values()]
     reach = max((abs(value) for value in values if np.isfinite(value)), default=0.0) or 1.0
@@ -110,14 +111,23 @@ def _plot(pairs: Sequence[Mapping[str, Any]], path: Path) -> None:
             axis,
             [[value for value, _ in row] for row in matrix],
             [f"{name} given" for name in inputs],
-            targets,
+            [f"to {name}" for name in targets],
             colours="RdBu",
             limits=(-reach, reach),
-            texts=[[words for _, words in row] for row in matrix],
+            texts=[[text for _, text in row] for row in matrix],
             label="better by, % of T(RGB)",
         )
+        _write_in_blanks(axis, matrix)
         axis.set_title(f"b: {words}")
     save(figure, path)
+
+
+def _write_in_blanks(axes: Axes, matrix: Sequence[Sequence[tuple[float, str]]]) -> None:
+    """Why nothing was measured there."""
+    for row, entries in enumerate(matrix):
+        for column, (value, words) in enumerate(entries):
+            if np.isnan(value):
+                axes.text(column, row, words, ha="center", va="center", color="grey", fontsize=8)
 
 
 def _cell(pair: Mapping[str, Any], way: str) -> tuple[float, str]:

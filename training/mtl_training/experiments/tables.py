@@ -95,19 +95,25 @@ def _pseudo_labels(results: Results) -> Iterator[str]:
     if not judged:
         return
     yield from ("", "## Pseudo-labels", "", "Against the labels that the protocol hides.", "")
-    yield from _head("method", "task", "coverage", "accuracy", "ECE", "of those used")
+    titles = ("coverage", "accuracy", "ECE", "of those used", "teacher on test, inputs given")
+    yield from _head("method", "task", *titles)
     for name, found in judged.items():
         for task in found[0]:
             cells = (_over([one[task] for one in found], key) for key in QUALITY)
             kept = [one[task]["kept"] for one in found]
             of_task = [column for column in results.columns if column.task.name == task]
-            used = (f"{column.title} {_over(kept, column.figure)}" for column in of_task)
-            yield _row(name, task, *cells, ", ".join(used))
+            teachers = [result["teacher"].get(task, {}) for result in results.of(name)]
+            yield _row(name, task, *cells, _figures(of_task, kept), _figures(of_task, teachers))
+
+
+def _figures(columns: Sequence[Column], lines: Sequence[Mapping[str, Any]]) -> str:
+    return ", ".join(f"{column.title} {_over(lines, column.figure)}" for column in columns)
 
 
 def _over(lines: Sequence[Mapping[str, Any]], key: str) -> str:
     """A figure's estimate over lines, in words."""
-    values = [math.nan if line[key] is None else float(line[key]) for line in lines]
+    found = [line.get(key) for line in lines]
+    values = [math.nan if value is None else float(value) for value in found]
     return text(estimated(values))
 
 
@@ -129,7 +135,7 @@ def _comparisons(comparisons: Sequence[Comparison]) -> Iterator[str]:
         "comparison", "seeds", "figure", "difference", "better", "95 % over images", "p", "Holm p"
     )
     for number, one in enumerate(comparisons):
-        better = one.a if one.column.sign * one.images.difference > 0 else one.b
+        better = {1: one.a, -1: one.b}.get(np.sign(one.column.sign * one.images.difference), "-")
         held = corrected.get(str(number))
         yield _row(
             f"{one.a} - {one.b}",

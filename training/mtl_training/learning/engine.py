@@ -26,6 +26,7 @@ from mtl_training.learning.machine import Machine, environment
 from mtl_training.learning.material import Material, gather
 from mtl_training.network import Network, build_network, input_tasks
 from mtl_training.provenance import commit
+from mtl_training.pseudo.store import teacher_of
 from mtl_training.settings import config_fields
 
 CLIP = 5.0
@@ -207,10 +208,7 @@ def claim(folder: Path, config: TrainConfig, resume: bool) -> None:
     path = folder / checkpoint.RECORD
     fields = config_fields(config)
     if not path.exists():
-        record = {"config": fields, "commit": commit(), "environment": environment()}
-        if config.start:
-            record["start"] = dict(checkpoint.load_trained(Path(config.start)).record)
-        write_json(path, record)
+        write_json(path, _record(config))
         return
     before = json.loads(path.read_text(encoding="utf-8"))["config"]
     if different := sorted(_differences(before, fields)):
@@ -218,6 +216,19 @@ def claim(folder: Path, config: TrainConfig, resume: bool) -> None:
     finished = (folder / checkpoint.WEIGHTS).exists()
     if (folder / checkpoint.CHECKPOINT).exists() and not finished and not resume:
         raise ResumeError(f"{folder} holds an unfinished run; --resume goes on with it")
+
+
+def _record(config: TrainConfig) -> dict[str, Any]:
+    """What `run.json` says, with the teachers behind pseudo-labels and the run behind a start."""
+    record = {
+        "config": config_fields(config),
+        "commit": commit(),
+        "environment": environment(),
+        "pseudo": {d.pseudo: teacher_of(Path(d.pseudo)) for d in config.data if d.pseudo},
+    }
+    if config.start:
+        record["start"] = dict(checkpoint.load_trained(Path(config.start)).record)
+    return record
 
 
 def _differences(before: Any, now: Any, name: str = "") -> Iterator[str]:

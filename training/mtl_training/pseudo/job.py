@@ -17,8 +17,7 @@ from mtl_training.data.catalogue import View, open_source
 from mtl_training.data.protocols import Assignment, limit, subset
 from mtl_training.data.source import SampleSource
 from mtl_training.errors import ConfigError, DatasetError
-from mtl_training.evaluate import _tasks as tasks_of
-from mtl_training.evaluate import check_classes, signal_tasks
+from mtl_training.evaluate import check_classes, signal_tasks, tasks_of
 from mtl_training.learning.checkpoint import load_trained
 from mtl_training.models import open_model
 from mtl_training.pseudo.calibrate import calibrate

@@ -135,6 +135,16 @@ class PseudoStore:
         return thresholds(counts, losses)
 
 
+def teacher_of(folder: Path) -> dict[str, str]:
+    """Name and SHA-256 of the teacher that wrote a folder of pseudo-labels.
+
+    Raises:
+        DatasetError: See `PseudoStore.open`.
+    """
+    recipe = PseudoStore.open(folder).record.recipe
+    return {"teacher": recipe.teacher, "sha256": recipe.sha256}
+
+
 def _packed(task: Task, label: PseudoLabel) -> dict[str, npt.NDArray[Any]]:
     return {**task.packed(label.value), "confidence": quantised(label.confidence)}
 
