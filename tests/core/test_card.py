@@ -20,8 +20,9 @@ CARD = tiny_student.card()
     data=st.lists(st.text()),
     metrics=st.dictionaries(st.text(), st.floats(allow_nan=False)),
     focal=st.floats(1, 1e4),
+    power=st.dictionaries(st.text(), st.integers(-2, 2).filter(bool)),
 )
-def test_a_card_survives_its_text(name, licence, data, metrics, focal):
+def test_a_card_survives_its_text(name, licence, data, metrics, focal, power):
     card = replace(
         CARD,
         name=name,
@@ -29,6 +30,7 @@ def test_a_card_survives_its_text(name, licence, data, metrics, focal):
         data=tuple(data),
         metrics=metrics,
         depth=DepthSpec(0.5, 8.0, focal),
+        power=power,
     )
     assert ModelCard.from_json(card.to_json()) == card
 
@@ -51,6 +53,9 @@ def changed(**fields):
         (changed(label_map={"name": "m"}), "not a label map"),
         (changed(metrics={"miou": "good"}), "wrong field"),
         (changed(data="abc"), "data must be a list of texts, got 'abc'"),
+        (changed(power={"depth": 0}), "powers must be whole numbers but 0, got {'depth': 0}"),
+        (changed(power={"depth": 0.5}), "powers must be whole numbers"),
+        (changed(power=["depth"]), "wrong field"),
         (changed(input={"height": "x", "width": 3, "mean": [], "std": []}), "of 32, got xx3"),
     ],
 )
@@ -64,6 +69,12 @@ def test_a_card_without_a_field_is_refused_and_the_field_named():
     del fields["label_map"]
     with pytest.raises(ModelCardError, match="missing or unknown: label_map"):
         ModelCard.from_json(json.dumps(fields))
+
+
+def test_a_card_of_before_powers_has_those_of_the_tasks_of_then():
+    fields = json.loads(CARD.to_json())
+    del fields["power"]
+    assert ModelCard.from_json(json.dumps(fields)).power == {"depth": -1, "inverse_depth": 1}
 
 
 @pytest.mark.parametrize(

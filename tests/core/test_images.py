@@ -3,10 +3,12 @@
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mtl_core.draw import colour_depth, contact_sheet, legend, overlay
 from mtl_core.errors import ImageError
-from mtl_core.images import ColourImage
+from mtl_core.images import ColourImage, check_whole
 from mtl_core.labels import LabelMap
 
 NYU13 = LabelMap.load("nyu13")
@@ -75,3 +77,40 @@ def test_a_legend_shows_every_colour():
     picture = legend(NYU13, 640)
     shown = {tuple(int(v) for v in c) for c in picture.reshape(-1, 3)}
     assert {c[::-1] for c in NYU13.colours} <= shown
+
+
+def encoded(ending, *flags):
+    picture = np.random.default_rng(1).integers(0, 256, (40, 56, 3), np.uint8)
+    return cv2.imencode(ending, picture, flags)[1].tobytes()
+
+
+FILES = {
+    "baseline": ("JPEG", encoded(".jpg")),
+    "progressive": ("JPEG", encoded(".jpg", cv2.IMWRITE_JPEG_PROGRESSIVE, 1)),
+    "restarts": ("JPEG", encoded(".jpg", cv2.IMWRITE_JPEG_RST_INTERVAL, 2)),
+    "png": ("PNG", encoded(".png")),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+@given(share=st.floats(0.01, 1, exclude_max=True), tail=st.binary(max_size=40))
+def test_a_cut_file_is_refused_and_what_follows_its_end_does_not_matter(name, share, tail):
+    kind, whole = FILES[name]
+    assert check_whole(whole + tail) == kind
+    with pytest.raises(ImageError, match=rf"truncated {kind}: \d+ bytes without the end"):
+        check_whole(whole[: max(8, int(share * len(whole)))])
+
+
+@given(share=st.floats(0, 1, exclude_max=True))
+def test_the_end_of_a_thumbnail_is_not_that_of_its_image(share):
+    whole, thumbnail = FILES["baseline"][1], FILES["progressive"][1]
+    header = b"\xff\xe1" + (len(thumbnail) + 2).to_bytes(2, "big") + thumbnail
+    nested = whole[:2] + header + whole[2:]
+    assert check_whole(nested) == "JPEG"
+    with pytest.raises(ImageError, match="truncated JPEG"):
+        check_whole(nested[: max(3, int(share * len(nested)))])
+
+
+@pytest.mark.parametrize("data", [b"", b"P5 1 1 255 x", encoded(".bmp")[:100]])
+def test_other_kinds_of_files_are_not_judged(data):
+    assert check_whole(data) == ""

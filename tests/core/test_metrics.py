@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 from sklearn.metrics import jaccard_score, mean_absolute_percentage_error, root_mean_squared_error
 
 from mtl_core.errors import MetricError
-from mtl_core.metrics import ConfusionMatrix, DepthErrors
+from mtl_core.metrics import AngularErrors, ConfusionMatrix, DepthErrors
 
 CLASSES = 4
 ids = hnp.arrays(np.uint8, 24, elements=st.integers(0, CLASSES - 1))
@@ -103,3 +103,51 @@ def test_a_depth_that_is_no_distance_is_refused(bad):
 def test_another_size_is_refused_not_broadcast(metric):
     with pytest.raises(MetricError, match=r"prediction is \(2,\), truth is \(3,\)"):
         metric.update(np.ones(2, np.uint8), np.ones(3, np.uint8))
+
+
+def directions(rng):
+    vectors = rng.normal(size=(24, 3))
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+KINDS = {
+    "confusion": (lambda: ConfusionMatrix(CLASSES), lambda rng: rng.integers(0, CLASSES, 24)),
+    "depth": (DepthErrors, lambda rng: rng.uniform(0.5, 9, 24)),
+    "angle": (AngularErrors, directions),
+}
+FIGURES = {
+    "confusion": lambda metric: [metric.miou(), *metric.iou()],
+    "depth": lambda metric: [metric.rmse(), metric.absrel(), metric.delta1(), metric.mae()],
+    "angle": lambda metric: [metric.mean_degrees(), *metric.within()],
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(seed=st.integers(0, 2**32), parts=st.integers(0, 4))
+def test_sums_of_parts_are_those_of_the_whole_and_give_its_figures(kind, seed, parts):
+    (new, draw), rng = KINDS[kind], np.random.default_rng(seed)
+    whole, sums = new(), new().sums()
+    for _ in range(parts):
+        part, pair = new(), (draw(rng), draw(rng))
+        part.update(*pair)
+        whole.update(*pair)
+        sums = sums + part.sums()
+    np.testing.assert_allclose(sums, whole.sums(), rtol=1e-12)
+    again = new().with_sums(sums)
+    np.testing.assert_allclose(FIGURES[kind](again), FIGURES[kind](whole), rtol=1e-9)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_sums_are_copies_and_a_metric_made_of_them_another_one(kind):
+    (new, draw), rng = KINDS[kind], np.random.default_rng(0)
+    metric = new()
+    metric.update(draw(rng), draw(rng))
+    before = metric.sums()
+    metric.sums()[:] = 7
+    metric.with_sums(np.zeros_like(before)).update(draw(rng), draw(rng))
+    np.testing.assert_array_equal(metric.sums(), before)
+
+
+def test_sums_of_another_kind_are_refused():
+    with pytest.raises(MetricError, match=r"5 sums expected, got \(20,\)"):
+        DepthErrors().with_sums(ConfusionMatrix(CLASSES).sums())

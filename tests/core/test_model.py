@@ -114,12 +114,11 @@ def test_a_signal_lies_in_the_network_where_the_image_lies(teacher):
 class Echo:
     """A teacher that answers with what it was told, every fourth pixel of it."""
 
-    card = TEACHER
     provider = "echo"
     outputs = ("segmentation", "depth", "normals")
 
-    def __init__(self, signals):
-        self.signals = signals
+    def __init__(self, signals, card=TEACHER):
+        self.signals, self.card = signals, card
 
     def run(self, inputs):
         return {name: inputs[name][:, :, ::4, ::4].astype(np.float32) for name in self.signals}
@@ -141,6 +140,19 @@ def test_a_depth_reaches_the_network_at_the_canonical_focal_length(h, w, fx, met
     canonical = metres / (fx * scale / tiny_student.CANONICAL_FX)
     np.testing.assert_allclose(prediction.grid("depth"), canonical, rtol=1e-5)
     np.testing.assert_allclose(prediction.depth(), metres, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("power", "expected"), [({}, 6.0), ({"range": -1}, 3.0), ({"range": 2}, 24)]
+)
+def test_a_signal_of_any_name_follows_the_focal_length_as_the_card_says(power, expected):
+    """A camera of twice the canonical focal length is told 6."""
+    card = replace(TEACHER, power={"depth": -1, **power})
+    model = Echo({"range": Port((1, HEIGHT, WIDTH), "float32")}, card)
+    told = {"range": np.full((HEIGHT, WIDTH), 6.0, np.float32)}
+    image = picture(HEIGHT, WIDTH)
+    prediction = ModelPredictor(model).predict(image, 2 * tiny_student.CANONICAL_FX, told)
+    np.testing.assert_allclose(prediction.grid("range"), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("none", [np.nan, np.inf, -np.inf, 0.0])

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from rosbags.image import message_to_cvimage
 
 from mtl_core.errors import ImageError
-from mtl_core.images import ColourImage, Order
+from mtl_core.images import ColourImage, Order, check_whole
 
 Pixels = npt.NDArray[np.uint8]
 Convert = Callable[[Any], Pixels]
@@ -54,12 +54,6 @@ _LAYOUTS: dict[str, _Layout] = {
 
 _DEPTHS = {"32FC1": _Layout(4), "16UC1": _Layout(2)}
 
-_JPEG_START = b"\xff\xd8\xff"
-_JPEG_END_OF_IMAGE = 0xD9
-# A marker, but not an FF of the entropy-coded data: there it is followed by 00 or a restart number.
-_JPEG_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])", re.DOTALL)
-_PNG_START = b"\x89PNG\r\n\x1a\n"
-_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 _DEPTH_FORMAT = re.compile(r"compressedDepth|^\s*(16UC1|32FC1)\b")
 
 
@@ -187,14 +181,11 @@ def _decode(message: Any) -> ColourImage:
     if _DEPTH_FORMAT.search(message.format):
         raise ImageError(f"format {message.format!r} is depth; expected a colour JPEG or PNG")
     data = bytes(message.data)
-    kind = next((kind for start, kind in _KINDS.items() if data.startswith(start)), None)
-    if kind is None:
+    kind = check_whole(data)
+    if not kind:
         got = f"{len(data)} bytes starting with {data[:8].hex(' ')}" if data else "no data"
         raise ImageError(f"compressed image {message.format!r}: expected JPEG or PNG, got {got}")
-    name, is_whole = kind
-    if not is_whole(data):
-        raise ImageError(f"truncated {name}: {len(data)} bytes without the end of the image")
-    return ColourImage(_decoded(data, name), "bgr")
+    return ColourImage(_decoded(data, kind), "bgr")
 
 
 def _decoded(data: bytes, name: str) -> Pixels:
@@ -207,23 +198,3 @@ def _decoded(data: bytes, name: str) -> Pixels:
     if pixels is None:
         raise ImageError(f"damaged {name}: {len(data)} bytes that do not decode")
     return pixels  # type: ignore[return-value]
-
-
-def _jpeg_is_whole(data: bytes) -> bool:
-    """Follow the segments to the end-of-image marker: cv2 fills what is missing with grey."""
-    position = len(_JPEG_START) - 1
-    while match := _JPEG_MARKER.search(data, position):
-        if match[1][0] == _JPEG_END_OF_IMAGE:
-            return True
-        position = match.end() + int.from_bytes(data[match.end() : match.end() + 2], "big")
-    return False
-
-
-def _png_is_whole(data: bytes) -> bool:
-    return _PNG_END in data
-
-
-_KINDS: dict[bytes, tuple[str, Callable[[bytes], bool]]] = {
-    _JPEG_START: ("JPEG", _jpeg_is_whole),
-    _PNG_START: ("PNG", _png_is_whole),
-}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, TypeVar, get_args
 
@@ -28,11 +28,8 @@ Role = Literal["student", "teacher"]
 CLASSES = frozenset({"segmentation", "labels"})
 """Outputs and inputs that hold class ids or logits: with one of them, a card has a label map."""
 
-METRIC = {"depth": 1, "inverse_depth": -1}
-"""Outputs and inputs given at the canonical focal length: with one of them, a card has a depth.
-
-For a camera whose focal length is r times the canonical one, they are r ** power times as large.
-"""
+METRIC: Mapping[str, int] = {"depth": -1, "inverse_depth": 1}
+"""`ModelCard.power` of the cards that lack it: those of before models could be of any task."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +94,9 @@ class ModelCard:
         licence: What its training data allow.
         metrics: Measured figures, by name; the name says the data.
         commit: Revision of this project that trained it.
+        power: By name, the outputs and inputs given at the canonical focal length, which need a
+            `depth`: there they are r ** power times what they are for a camera whose focal length
+            is r times the canonical one. All others are the same for any camera.
         schema: Version of this layout.
 
     Raises:
@@ -112,6 +112,7 @@ class ModelCard:
     licence: str
     metrics: Mapping[str, float]
     commit: str
+    power: Mapping[str, int] = field(default_factory=lambda: dict(METRIC))
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
@@ -122,6 +123,8 @@ class ModelCard:
             raise ModelCardError(f"role must be one of {get_args(Role)}, got {self.role!r}")
         if not isinstance(self.data, tuple) or not all(isinstance(d, str) for d in self.data):
             raise ModelCardError(f"data must be a list of texts, got {self.data!r:.80}")
+        if not all(isinstance(power, int) and power for power in self.power.values()):
+            raise ModelCardError(f"powers must be whole numbers but 0, got {dict(self.power)}")
 
     def to_json(self) -> str:
         """The card as the text that `from_json` reads."""
@@ -130,6 +133,7 @@ class ModelCard:
         fields["depth"] = self.depth and dataclasses.asdict(self.depth)
         fields["label_map"] = self.label_map and self.label_map.to_dict()
         fields["metrics"] = dict(self.metrics)
+        fields["power"] = dict(self.power)
         return json.dumps(fields, indent=1, sort_keys=True)
 
     @classmethod
@@ -145,6 +149,7 @@ class ModelCard:
             raise ModelCardError(
                 f"model card of schema {fields.get('schema')!r}, expected {SCHEMA}"
             )
+        fields = {"power": METRIC, **fields}
         _check_keys("model card", fields, cls)
         try:
             return cls(
@@ -157,6 +162,7 @@ class ModelCard:
                 licence=str(fields["licence"]),
                 metrics={str(k): float(v) for k, v in fields["metrics"].items()},
                 commit=str(fields["commit"]),
+                power=dict(fields["power"]),
                 schema=fields["schema"],
             )
         except (TypeError, ValueError, AttributeError, LabelMapError) as err:

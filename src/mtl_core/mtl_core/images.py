@@ -1,7 +1,9 @@
-"""A colour image as a camera gave it, without a copy."""
+"""A colour image as a camera gave it, without a copy; whether a JPEG or PNG is all there."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +15,13 @@ from mtl_core.errors import ImageError
 
 Order = Literal["rgb", "bgr", "mono"]
 _SHAPES: dict[str, str] = {"rgb": "(H, W, 3)", "bgr": "(H, W, 3)", "mono": "(H, W)"}
+
+_JPEG_START = b"\xff\xd8\xff"
+_JPEG_END = b"\xff\xd9"
+_JPEG_SCAN = b"\xda"
+_JPEG_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])", re.DOTALL)
+_PNG_START = b"\x89PNG\r\n\x1a\n"
+_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 
 
 @dataclass(frozen=True)
@@ -58,3 +67,46 @@ class ColourImage:
         code = cv2.COLOR_RGB2BGR if self.order == "rgb" else cv2.COLOR_GRAY2BGR
         converted: npt.NDArray[np.uint8] = cv2.cvtColor(self.pixels, code)  # type: ignore[assignment]
         return converted
+
+
+def check_whole(data: bytes) -> str:
+    """What kind of file these bytes are: "JPEG", "PNG", or "" for any other, which is not judged.
+
+    OpenCV fills with grey what a cut file lacks, and says nothing.
+
+    Raises:
+        ImageError: The end of a JPEG or PNG is missing.
+    """
+    for start, (kind, is_whole) in _KINDS.items():
+        if data.startswith(start):
+            if not is_whole(data):
+                raise ImageError(
+                    f"truncated {kind}: {len(data)} bytes without the end of the image"
+                )
+            return kind
+    return ""
+
+
+def _jpeg_is_whole(data: bytes) -> bool:
+    """Follow the segments, any of which may hold a thumbnail, to the scan, and look for its end.
+
+    Within a scan its two bytes stand together nowhere else.
+    """
+    position = len(_JPEG_START) - 1
+    while match := _JPEG_MARKER.search(data, position):
+        if data.startswith(_JPEG_END, match.end() - 2):
+            return True
+        position = match.end() + int.from_bytes(data[match.end() : match.end() + 2], "big")
+        if match[1] == _JPEG_SCAN:
+            return data.find(_JPEG_END, position) >= 0
+    return False
+
+
+def _png_is_whole(data: bytes) -> bool:
+    return _PNG_END in data
+
+
+_KINDS: Mapping[bytes, tuple[str, Callable[[bytes], bool]]] = {
+    _JPEG_START: ("JPEG", _jpeg_is_whole),
+    _PNG_START: ("PNG", _png_is_whole),
+}

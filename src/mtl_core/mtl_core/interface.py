@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mtl_core.card import CLASSES, METRIC, InputSpec, ModelCard
+from mtl_core.card import CLASSES, InputSpec, ModelCard
 from mtl_core.errors import ModelError
 from mtl_core.labels import UNLABELLED
 
@@ -153,7 +153,7 @@ def _check_outputs(card: ModelCard, outputs: Mapping[str, Port]) -> None:
 def _check_meaning(card: ModelCard, names: set[str]) -> None:
     for field, value, needed_by in (
         ("label map", card.label_map, CLASSES),
-        ("depth", card.depth, METRIC.keys()),
+        ("depth", card.depth, card.power.keys()),
     ):
         if (value is not None) != bool(names & needed_by):
             raise ModelError(

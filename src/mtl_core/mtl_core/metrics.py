@@ -6,11 +6,16 @@ over the classes that occur; errors of depth and normals pooled over all valid p
 
 from __future__ import annotations
 
+import copy
+from typing import TypeVar
+
 import numpy as np
 import numpy.typing as npt
 
 from mtl_core.errors import MetricError
 from mtl_core.labels import UNLABELLED
+
+T = TypeVar("T", bound="Sums")
 
 
 def _check_shapes(predicted: npt.NDArray[np.generic], truth: npt.NDArray[np.generic]) -> None:
@@ -20,7 +25,35 @@ def _check_shapes(predicted: npt.NDArray[np.generic], truth: npt.NDArray[np.gene
         )
 
 
-class ConfusionMatrix:
+class Sums:
+    """An accumulator whose whole state is a vector of sums over pixels.
+
+    Args:
+        size: How many sums.
+    """
+
+    def __init__(self, size: int) -> None:
+        """No pixel yet."""
+        self._sums: npt.NDArray[np.float64] = np.zeros(size)
+
+    def sums(self) -> npt.NDArray[np.float64]:
+        """All that was accumulated, (K,); the sums of two sets add up to those of both."""
+        return np.array(self._sums)
+
+    def with_sums(self: T, sums: npt.NDArray[np.float64]) -> T:
+        """An accumulator of the same kind that has accumulated these; this one stays as it is.
+
+        Raises:
+            MetricError: There are more or fewer than this kind has.
+        """
+        if sums.shape != self._sums.shape:
+            raise MetricError(f"{len(self._sums)} sums expected, got {sums.shape}")
+        other = copy.copy(self)
+        other._sums = np.array(sums, np.float64)
+        return other
+
+
+class ConfusionMatrix(Sums):
     """Pixel counts, rows = truth, columns = prediction.
 
     The last column counts labelled pixels that the prediction left unlabelled: they are misses.
@@ -28,8 +61,14 @@ class ConfusionMatrix:
 
     def __init__(self, num_classes: int) -> None:
         """An empty matrix for ids 0 .. num_classes - 1."""
+        super().__init__(num_classes * (num_classes + 1))
         self.num_classes = num_classes
-        self.counts = np.zeros((num_classes, num_classes + 1), np.int64)
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """(C, C + 1)."""
+        square = (self.num_classes, self.num_classes + 1)
+        return self._sums.astype(np.int64).reshape(square)
 
     def update(self, predicted: npt.NDArray[np.uint8], truth: npt.NDArray[np.uint8]) -> None:
         """Add one image or batch of any equal shape; truth 255 is ignored.
@@ -47,14 +86,16 @@ class ConfusionMatrix:
                 f"ids must be below {self.num_classes} or 255, got up to "
                 f"{rows.max()} in the truth and {columns.max()} in the prediction"
             )
-        flat = np.bincount(rows * (self.num_classes + 1) + columns, minlength=self.counts.size)
-        self.counts += flat.reshape(self.counts.shape)
+        self._sums += np.bincount(
+            rows * (self.num_classes + 1) + columns, minlength=self._sums.size
+        )
 
     def iou(self) -> npt.NDArray[np.float64]:
         """Intersection over union per class (C,); NaN for a class that nothing mentions."""
-        square = self.counts[:, : self.num_classes]
+        counts = self.counts
+        square = counts[:, : self.num_classes]
         hits = np.diag(square).astype(np.float64)
-        union = self.counts.sum(axis=1) + square.sum(axis=0) - hits
+        union = counts.sum(axis=1) + square.sum(axis=0) - hits
         empty = np.full_like(hits, np.nan)
         iou: npt.NDArray[np.float64] = np.divide(hits, union, out=empty, where=union > 0)
         return iou
@@ -65,13 +106,12 @@ class ConfusionMatrix:
         return float(self.iou()[present].mean()) if present.any() else float("nan")
 
 
-class DepthErrors:
+class DepthErrors(Sums):
     """Depth errors pooled over all pixels whose true depth is known (finite and above 0 m)."""
 
     def __init__(self) -> None:
         """No pixel yet."""
-        self._count = 0
-        self._sums = dict.fromkeys(("square", "relative", "within", "absolute"), 0.0)
+        super().__init__(5)
 
     def update(self, predicted: npt.NDArray[np.floating], truth: npt.NDArray[np.floating]) -> None:
         """Add one image or batch, metres.
@@ -86,33 +126,28 @@ class DepthErrors:
         if not (np.isfinite(got) & (got > 0)).all():
             raise MetricError("predicted depth must be finite and positive where truth is known")
         error = np.abs(got - want)
-        self._count += want.size
-        self._sums["square"] += float((error**2).sum())
-        self._sums["relative"] += float((error / want).sum())
-        self._sums["within"] += float((np.maximum(got / want, want / got) < 1.25).sum())
-        self._sums["absolute"] += float(error.sum())
-
-    def _mean(self, name: str) -> float:
-        return self._sums[name] / self._count if self._count else float("nan")
+        within = np.maximum(got / want, want / got) < 1.25
+        of_pixels = (error**2, error / want, within, error)
+        self._sums += [want.size, *(float(values.sum()) for values in of_pixels)]
 
     def rmse(self) -> float:
         """Root mean square error, metres."""
-        return float(self._mean("square") ** 0.5)
+        return float(_means(self._sums)[0] ** 0.5)
 
     def absrel(self) -> float:
         """Mean of |error| / truth."""
-        return self._mean("relative")
+        return float(_means(self._sums)[1])
 
     def delta1(self) -> float:
         """Share of pixels whose ratio to the truth is below 1.25."""
-        return self._mean("within")
+        return float(_means(self._sums)[2])
 
     def mae(self) -> float:
         """Mean absolute error, metres."""
-        return self._mean("absolute")
+        return float(_means(self._sums)[3])
 
 
-class AngularErrors:
+class AngularErrors(Sums):
     """Angles between directions, pooled over all pixels whose true direction is known."""
 
     LIMITS = (11.25, 22.5, 30.0)
@@ -120,8 +155,7 @@ class AngularErrors:
 
     def __init__(self) -> None:
         """No pixel yet."""
-        self._count, self._degrees = 0, 0.0
-        self._within = np.zeros(len(self.LIMITS), np.int64)
+        super().__init__(2 + len(self.LIMITS))
 
     def update(self, predicted: npt.NDArray[np.floating], truth: npt.NDArray[np.floating]) -> None:
         """Add one image or batch of unit vectors (..., 3); NaN in the truth = unknown.
@@ -137,16 +171,19 @@ class AngularErrors:
         # Of the chord, since arccos of a dot product loses half its digits near 0.
         half_chord = np.linalg.norm(got - want, axis=-1) / 2
         degrees = np.degrees(2 * np.arcsin(np.clip(half_chord, 0, 1)))
-        self._count += degrees.size
-        self._degrees += float(degrees.sum())
-        self._within += [int((degrees < limit).sum()) for limit in self.LIMITS]
+        within = [int((degrees < limit).sum()) for limit in self.LIMITS]
+        self._sums += [degrees.size, float(degrees.sum()), *within]
 
     def mean_degrees(self) -> float:
         """Mean angle."""
-        return self._degrees / self._count if self._count else float("nan")
+        return float(_means(self._sums)[0])
 
     def within(self) -> tuple[float, ...]:
         """Shares of pixels below each of `LIMITS`."""
-        return tuple(
-            (self._within / self._count if self._count else self._within * np.nan).tolist()
-        )
+        return tuple(_means(self._sums)[1:].tolist())
+
+
+def _means(sums: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Sums over pixels, the first of which counts them, as means; NaN without a pixel."""
+    count, of_pixels = sums[0], sums[1:]
+    return of_pixels / count if count else np.full_like(of_pixels, np.nan)

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mtl_core.card import METRIC, DepthSpec, InputSpec, ModelCard
+from mtl_core.card import DepthSpec, InputSpec, ModelCard
 from mtl_core.errors import GeometryError, ModelError
 from mtl_core.images import ColourImage
 from mtl_core.interface import DEPTH, FLOAT, IMAGE, SEGMENTATION, STRIDE, Port
@@ -149,13 +149,18 @@ class ModelPredictor:
         box = self._preprocess(image)
         ratio = _focal_ratio(fx, box, self.card.depth)
         inputs = {
-            name: _signal_tensor(name, _canonical(name, signal, ratio), self._port(name), box)
+            name: _signal_tensor(name, self._canonical(name, signal, ratio), self._port(name), box)
             for name, signal in _of_size(signals or {}, image).items()
         }
         outputs = self.model.run({IMAGE: self._preprocess.tensor, **inputs})
         rows, columns = box.height // STRIDE, box.width // STRIDE
         grids = {name: output[0, :, :rows, :columns] for name, output in outputs.items()}
         return Prediction(grids, image.height, image.width, ratio)
+
+    def _canonical(self, name: str, signal: npt.NDArray[Any], ratio: float) -> npt.NDArray[Any]:
+        """A signal as the canonical camera would have it."""
+        power = self.card.power.get(name, 0)
+        return signal * np.float32(ratio**power) if power else signal
 
     def _port(self, name: str) -> Port:
         if name not in self.model.signals:
@@ -172,12 +177,6 @@ def _of_size(signals: Signals, image: ColourImage) -> Signals:
                 f"got {signal.shape}"
             )
     return signals
-
-
-def _canonical(name: str, signal: npt.NDArray[Any], ratio: float) -> npt.NDArray[Any]:
-    """A signal as the canonical camera would have it."""
-    power = METRIC.get(name, 0)
-    return signal / np.float32(ratio**power) if power else signal
 
 
 def _signal_tensor(
