@@ -18,6 +18,7 @@ from mtl_core.prediction import Prediction
 from mtl_core.predictor import Letterbox
 from mtl_core.rooms import Room
 from mtl_training.data.sample import Sample
+from mtl_training.pseudo.generate import Origin
 from mtl_training.tasks.depth import Depth
 from mtl_training.tasks.normals import Normals
 from mtl_training.tasks.segmentation import Segmentation
@@ -27,6 +28,8 @@ LABEL_MAP = LabelMap.load("nyu13")
 DEPTH_SPEC = DepthSpec(0.3, 12.0, 80.0)
 SEGMENTATION, DEPTH, NORMALS = Segmentation(LABEL_MAP), Depth(DEPTH_SPEC), Normals()
 TASKS = (SEGMENTATION, DEPTH, NORMALS)
+
+ORIGIN = Origin("colours", "0" * 64, ("a little arithmetic",), "do what you want")
 
 CAMERA = Intrinsics(110, 80, 90.0, 90.0, 54.5, 39.5)
 """Narrower than the input: part of the network's grid holds no image."""
@@ -91,6 +94,9 @@ class Listed:
 
     def labelled(self, task: str) -> list[int]:
         return [i for i, sample in enumerate(self.samples) if task in sample.truth]
+
+    def pseudo_labelled(self, task: str) -> list[int]:
+        return [i for i, sample in enumerate(self.samples) if task in sample.pseudo]
 
 
 def mirrored(sample: Sample) -> Sample:

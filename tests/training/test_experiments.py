@@ -26,8 +26,9 @@ from mtl_training.experiments.experiment import jobs, listing, run
 from mtl_training.experiments.results import Results, columns, gain, over_images
 from mtl_training.experiments.stages import RECORD
 from mtl_training.experiments.tables import write_report
-from mtl_training.learning.checkpoint import WEIGHTS
+from mtl_training.learning.checkpoint import WEIGHTS, load_trained
 from mtl_training.learning.machine import Machine
+from mtl_training.learning.material import open_data
 from mtl_training.models import open_model
 from mtl_training.settings import config_fields, load_config, parse_config
 from mtl_training.tasks.depth import Depth
@@ -217,8 +218,11 @@ def test_the_teacher_does_not_see_what_it_is_calibrated_on(finished):
     assert len(drawn["calibration"]) == 1
     for name in stages(finished, "teacher"):
         folder = finished / "stages" / name
-        config = json.loads((folder / "run.json").read_text())["config"]
-        assert config["data"][0]["keep_calibration"] is False
+        config = load_trained(folder).config
+        (aside,) = drawn["calibration"]
+        source = open_data(config.data[0], config, {})
+        assert source.names.index(aside) not in source.labelled("segmentation")
+        config = config_fields(config)
         assert config["tasks"]["names"] == ["segmentation"]
         assert json.loads((folder / "temperatures.json").read_text()).keys() == {"segmentation"}
 
@@ -336,7 +340,8 @@ def test_what_was_killed_on_the_way_is_gone_on_with(spoilt, tiny, data, machine,
             (folder / product).unlink()
     before = lines(spoilt)
     run(tiny, spoilt, machine)
-    assert set(began) == {by_kind["student"], by_kind["pseudo"]}
+    measured = {name for name in began if name.startswith("evaluation-student")}
+    assert set(began) - measured == {by_kind["student"], by_kind["pseudo"]}
     assert lines(spoilt) == before
 
 
@@ -348,6 +353,22 @@ def test_another_seed_or_method_reuses_what_is_there(spoilt, tiny, data, machine
     assert {name.split("-")[0] for name in began} == {"student", "evaluation"}
     assert [one["method"] for one in lines(spoilt)] == ["multi_task", "hard"] * 2
     assert not any(line.startswith("  to do") for line in listing(more, spoilt))
+
+
+def test_one_seed_is_done_and_the_table_is_of_what_is_done(tiny, data, machine, tmp_path, began):
+    said = list(listing(tiny, tmp_path, ["multi_task"], [1]))
+    assert [line for line in said if not line.startswith(" ")] == ["multi_task, seed 1"]
+    run(tiny, tmp_path, machine, ["multi_task"], [1])
+    assert {name.rsplit("-", 1)[0][-3:] for name in began if "student" in name} == {"-s1"}
+    assert [(one["method"], one["seed"]) for one in lines(tmp_path)] == [("multi_task", 1)]
+    assert "| multi_task | 1 |" in (tmp_path / "table.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("call", [run, listing])
+def test_an_unknown_seed_is_named_with_those_there_are(tiny, machine, tmp_path, call):
+    given = {run: (tiny, tmp_path, machine), listing: (tiny, tmp_path)}[call]
+    with pytest.raises(ConfigError, match=r"seeds: unknown \['7'\], known: 0, 1"):
+        list(call(*given, seeds=[0, 7]))
 
 
 def test_a_list_changes_nothing(tiny, tmp_path):

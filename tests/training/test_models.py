@@ -9,16 +9,20 @@ import torch
 import tiny_student
 import untrained
 from mtl_core.errors import ModelError
+from mtl_core.images import ColourImage
 from mtl_core.interface import FLOAT, Port, check
 from mtl_core.model import OnnxModel
+from mtl_core.predictor import ModelPredictor
 from mtl_training.cards import TERMS, card_of
 from mtl_training.config import DataConfig, NetworkConfig
 from mtl_training.data.catalogue import SOURCES
-from mtl_training.errors import CheckpointError
+from mtl_training.errors import CheckpointError, ExportError
 from mtl_training.learning.checkpoint import WEIGHTS, load_trained
 from mtl_training.models import TorchModel, load_network, open_model
 from mtl_training.release import golden_inputs
 from mtl_training.settings import config_fields
+from mtl_training.tasks.depth import Depth, DepthEncoder
+from mtl_training.tasks.registry import TASKS
 
 
 def of_tasks(config, *names):
@@ -143,6 +147,70 @@ def test_a_teacher_that_takes_depth_says_at_which_focal_length(teacher_config, t
     assert card(config, tmp_path).depth == config.tasks.depth
 
 
+def test_a_card_says_how_what_is_told_and_answered_follows_the_focal_length(
+    teacher_config, tmp_path
+):
+    tasks = ("segmentation", "inverse_depth", "normals")
+    network = NetworkConfig("teacher", 64, 96, ("depth", "segmentation"))
+    config = replace(of_tasks(teacher_config, *tasks), network=network)
+    found = TorchModel(trained(config, tmp_path)).card
+    assert found.power == {"depth": -1, "inverse_depth": 1}
+    assert found.depth == config.tasks.depth
+
+
+class Radius(Depth):
+    """A further task whose labels follow the focal length."""
+
+    name, origin, power = "radius", "calipers", 2
+
+    def encoder(self):
+        encoder = super().encoder()
+        encoder.input_name = "radius"
+        return encoder
+
+
+def test_a_further_input_that_follows_the_focal_length_is_told_in_canonical_units(
+    teacher_config, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(TASKS, "radius", lambda config: Radius(config.depth))
+    network = NetworkConfig("teacher", 64, 96, ("radius",))
+    config = replace(of_tasks(teacher_config, "segmentation"), network=network)
+    model = TorchModel(trained(config, tmp_path))
+    assert model.card.power == {"radius": 2}
+    assert model.card.depth is not None
+    image = ColourImage(np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8), "rgb")
+    radius = np.random.default_rng(1).uniform(1, 5, (64, 96)).astype(np.float32)
+    told = {"radius": radius}
+    there = ModelPredictor(model).predict(image, 2 * model.card.depth.canonical_fx, told)
+    canonical = ModelPredictor(model).predict(image, None, {"radius": radius * 4})
+    np.testing.assert_array_equal(there.grid("segmentation"), canonical.grid("segmentation"))
+    blind = ModelPredictor(model).predict(image)
+    assert not np.array_equal(there.grid("segmentation"), blind.grid("segmentation"))
+
+
+def test_a_further_input_has_a_golden_signal_of_its_kind(teacher_config, tmp_path, monkeypatch):
+    monkeypatch.setitem(TASKS, "radius", lambda config: Radius(config.depth))
+    network = NetworkConfig("teacher", 64, 96, ("depth", "radius", "normals"))
+    model = TorchModel(trained(replace(teacher_config, network=network), tmp_path))
+    one, other = golden_inputs(model), golden_inputs(model)
+    assert list(one) == ["image", *model.signals]
+    for name, port in model.signals.items():
+        np.testing.assert_array_equal(one[name], other[name])
+        assert (one[name].shape, one[name].dtype) == ((1, *port.shape), port.dtype)
+        assert np.ptp(one[name]) > 0.5
+    assert 0.1 < (one["radius"] == 0).mean() < 0.4, "some of it is not known"
+
+
+def test_a_signal_that_says_otherwise_than_all_that_it_knows_nothing_is_refused(
+    teacher_config, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(DepthEncoder, "none", -1.0)
+    with pytest.raises(
+        ExportError, match=r"input depth: 0 means that nothing is known.* has -1\.0"
+    ):
+        TorchModel(trained(teacher_config, tmp_path))
+
+
 def test_a_card_fits_its_network(teacher_config, tmp_path):
     model = TorchModel(trained(teacher_config, tmp_path))
     outputs = model.run(golden_inputs(model))
@@ -165,11 +233,19 @@ def test_a_card_tells_every_run_behind_it(config, tmp_path):
 
 def test_a_card_names_the_teacher_whose_pseudo_labels_were_learned(config, tmp_path):
     data = replace(config.data[0], pseudo="out/pseudo", protocol="out/ten.json")
-    recipe = {"teacher": "teacher-mm", "sha256": "ab" * 32}
+    recipe = {
+        "teacher": "teacher-mm",
+        "sha256": "ab" * 32,
+        "data": ["9 steps of 2 images of Cityscapes train"],
+        "licence": "",
+    }
     found = card(replace(config, data=(data,)), tmp_path, pseudo={"out/pseudo": recipe})
     (text,) = found.data
     assert "with the labels that a protocol leaves" in text
-    assert f"with pseudo-labels by teacher-mm (SHA-256 {'ab' * 32})" in text
+    assert (
+        f"with pseudo-labels by teacher-mm (SHA-256 {'ab' * 32}, trained by 9 steps of 2 images of "
+        "Cityscapes train)"
+    ) in text
 
 
 def test_the_licence_follows_from_the_data(config, tmp_path):
@@ -181,6 +257,32 @@ def test_the_licence_follows_from_the_data(config, tmp_path):
     assert "Cityscapes, licensed for non-commercial use" in licence
     first = {"config": config_fields(config)}
     assert "NYU Depth v2" in card(rooms, tmp_path / "c", start=first).licence
+
+
+def test_who_learns_pseudo_labels_is_bound_as_their_teacher_is(config, teacher_config, tmp_path):
+    """Terms pass from a teacher of NYUv2 to a student on rooms, and from that to its students."""
+
+    rooms = DataConfig("rooms-fixed", frames=9)
+
+    def student(name, teacher):
+        recipe = {"teacher": "t", "sha256": "0", "data": list(teacher.data)}
+        labels = {"labels": {**recipe, "licence": teacher.licence}}
+        data = replace(rooms, pseudo="labels")
+        return card(replace(config, data=(data,)), tmp_path / name, pseudo=labels)
+
+    nyu = card(teacher_config, tmp_path / "nyu")
+    free = card(replace(teacher_config, data=(rooms,)), tmp_path / "free")
+    first = student("first", nyu)
+    second = student("second", first)
+    for bound in (first, second):
+        assert bound.licence == nyu.licence
+        assert "research use only" in bound.licence
+        assert "NYU Depth v2" in bound.data[0]
+    assert "research" not in free.licence
+    assert student("also-free", free).licence == free.licence
+    foreign = student("foreign", replace(free, licence="Ask my lawyer."))
+    assert "research use only" in foreign.licence
+    assert "pseudo-labels by t, on the terms: Ask my lawyer." in foreign.licence
 
 
 def test_every_data_set_has_its_terms():

@@ -28,11 +28,13 @@ from mtl_training.pseudo.generate import Labeller, Origin, generate
 from mtl_training.pseudo.job import Job
 from mtl_training.pseudo.selection import quantised
 from mtl_training.pseudo.store import WithPseudo
+from mtl_training.settings import config_fields
 from mtl_training.tasks.inverse_depth import InverseDepth
 from mtl_training.tasks.registry import build_tasks
 from pseudo_teacher import (
     CAMERA,
     DEPTH,
+    ORIGIN,
     SEGMENTATION,
     TASKS,
     ColourTeacher,
@@ -41,8 +43,6 @@ from pseudo_teacher import (
     rooms,
     without,
 )
-
-ORIGIN = Origin("colours", "0" * 64)
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -116,7 +116,11 @@ def test_labels_are_made_for_what_lacks_truth(tmp_path):
     ]
     # Nothing is asked of images that lack nothing.
     assert teacher.asked == 4
-    assert store.record.samples == 2
+    assert store.record.labelled == {
+        "segmentation": ("a/1", "a/2"),
+        "depth": (),
+        "normals": ("a/2",),
+    }
 
 
 def test_everywhere_means_everywhere(tmp_path):
@@ -178,8 +182,8 @@ def test_going_on_gives_the_same_files(tmp_path):
 KILLED = """
 import sys, time
 from pathlib import Path
-from pseudo_teacher import ColourTeacher, TASKS, rooms, without
-from mtl_training.pseudo.generate import Labeller, Origin, generate
+from pseudo_teacher import ORIGIN, ColourTeacher, TASKS, rooms, without
+from mtl_training.pseudo.generate import Labeller, generate
 
 class Slow(ColourTeacher):
     def predict(self, *args, **kwargs):
@@ -187,7 +191,7 @@ class Slow(ColourTeacher):
         return super().predict(*args, **kwargs)
 
 source = without(rooms(), "segmentation", "depth")
-generate(Labeller(Slow()), Origin("colours", "0" * 64), source, TASKS, Path(sys.argv[1]))
+generate(Labeller(Slow()), ORIGIN, source, TASKS, Path(sys.argv[1]))
 """
 
 
@@ -238,8 +242,7 @@ def run(tmp_path, teacher_config):
 
 def test_a_teacher_is_calibrated_and_labels_images(run, tmp_path):
     source = without(rooms(), "normals")
-    config = load_trained(run).config
-    tasks = build_tasks(config.tasks)
+    tasks = build_tasks(load_trained(run).config.tasks)
     _, depth = tasks
     found = calibrate(run, source, [depth])
     trained = load_trained(run)
@@ -248,11 +251,11 @@ def test_a_teacher_is_calibrated_and_labels_images(run, tmp_path):
 
     hidden = without(source, "segmentation")
     predictor = ModelPredictor(open_model(run))
-    origin = Origin.of(config.name, trained.path, trained.temperatures)
+    origin = Origin.of(predictor.card, trained.path, trained.temperatures)
     store = generate(Labeller(predictor, [depth]), origin, hidden, tasks, tmp_path / "out")
     assert store.record.recipe.temperatures == found
     assert len(store.record.recipe.sha256) == 64
-    assert store.record.samples == len(source)
+    assert store.record.names == set(source.names)
 
     # What the file says is what the network says, but for rounding and the mirror image.
     sample = hidden.sample(0)
@@ -282,31 +285,42 @@ def test_the_leak_rule_holds_for_pseudo_labels(run):
 # ---- the command ---------------------------------------------------------------------------------
 
 
+HALF = Imbalance("fraction", {"segmentation": 0.5}, block=1, calibration=0.5)
+
+
+def taught(folder, config, data, **record):
+    """A run that was trained on these data."""
+    config = replace(config, data=(data,))
+    if data.protocol:
+        sha256 = hashlib.sha256(Path(data.protocol).read_bytes()).hexdigest()
+        record["protocols"] = {data.protocol: sha256}
+    return untrained.run(folder, config, **record)
+
+
 @pytest.fixture
-def job(run, made_data, tmp_path):
+def job(teacher_config, made_data, tmp_path):
     """Two of four images keep their segmentation, one of them is set aside."""
-    data = DataConfig("nyuv2", split="fit")
-    imbalance = Imbalance("fraction", {"segmentation": 0.5}, block=1, calibration=0.5)
-    assign(open_source(data), imbalance).save(tmp_path / "protocol.json")
-    return Job(run, replace(data, protocol=str(tmp_path / "protocol.json")), ("depth",))
+    data = DataConfig("nyuv2", split="fit", protocol=str(tmp_path / "protocol.json"))
+    assign(open_source(data), HALF).save(tmp_path / "protocol.json")
+    return Job(taught(tmp_path / "taught", teacher_config, data), data, ("depth",))
 
 
-def test_from_a_run_to_judged_labels(job, run, tmp_path):
+def test_from_a_run_to_judged_labels(job, tmp_path):
+    run = job.model
     found = job.calibrate()
     assert found == load_trained(run).temperatures
     store = job.label(tmp_path / "labels")
     assert store.record.recipe.temperatures == found
     assert store.record.recipe.signals == ("depth",)
-    assert store.record.samples == 2
+    assert len(store.record.names) == 2
     report = job.judge(tmp_path / "labels", tmp_path / "report")
     assert report["tasks"].keys() == {"segmentation"}
     assert report["tasks"]["segmentation"]["images"] <= 2
 
     source = open_source(job.data)
     limited = limit(source, Assignment.load(Path(job.data.protocol)))
-    both = WithPseudo(
-        limited, tmp_path / "labels", build_tasks(load_trained(run).config.tasks), LossConfig()
-    )
+    tasks = build_tasks(load_trained(run).config.tasks)
+    both = WithPseudo(limited, tmp_path / "labels", tasks, LossConfig(), job.data)
     states = [both.sample(i).state("segmentation") for i in range(4)]
     assert sorted(states) == ["pseudo", "pseudo", "truth", "truth"]
 
@@ -338,6 +352,63 @@ def test_an_onnx_file_labels_as_well(tmp_path):
     assert found["tasks"].keys() == {"segmentation", "depth"}
 
 
-def test_without_a_protocol_all_samples_calibrate(job):
+def test_the_report_leaves_out_what_the_student_sees(job, tmp_path):
+    """Labels of all four images, of which two are hidden."""
+    job.label(tmp_path / "labels", everywhere=True)
+    found = job.judge(tmp_path / "labels", tmp_path / "report", LossConfig(pseudo_threshold=0.0))
+    assert found["tasks"].keys() == {"segmentation"}
+    assert found["tasks"]["segmentation"]["images"] == 2
+    before = sum(g["pixels_before"] for g in found["tasks"]["segmentation"]["groups"].values())
+    assert before <= 2 * 480 * 640
+
+
+# ---- what may calibrate --------------------------------------------------------------------------
+
+
+def test_without_a_protocol_all_samples_of_another_split_calibrate(job):
     found = replace(job, data=DataConfig("nyuv2", split="val")).calibrate()
     assert found.keys() == {"segmentation", "depth"}
+
+
+def test_what_was_trained_on_does_not_calibrate(job, made_data):
+    for data in (DataConfig("nyuv2", split="fit"), DataConfig("nyuv2", str(made_data / "nyuv2"))):
+        with pytest.raises(ConfigError, match="trained on 4 of the 4 samples"):
+            replace(job, data=replace(data, split="fit")).calibrate()
+    assert not load_trained(job.model).temperatures
+
+
+def test_a_protocol_that_the_run_was_not_trained_with_does_not_calibrate(
+    job, teacher_config, tmp_path
+):
+    other = replace(job.data, protocol=str(tmp_path / "other.json"))
+    assign(open_source(other), replace(HALF, seed=5)).save(tmp_path / "other.json")
+    with pytest.raises(ConfigError, match=r"trained on \d of the \d samples"):
+        replace(job, data=other).calibrate()
+    every = replace(job.data, protocol="")
+    whole = taught(tmp_path / "whole", teacher_config, every)
+    with pytest.raises(ConfigError, match="trained on 1 of the 1 samples"):
+        replace(job, model=whole).calibrate()
+
+
+def test_the_same_protocol_elsewhere_calibrates(job, tmp_path):
+    copy = tmp_path / "copy.json"
+    copy.write_bytes(Path(job.data.protocol).read_bytes())
+    assert replace(job, data=replace(job.data, protocol=str(copy))).calibrate()
+
+
+def test_neither_a_student_nor_what_started_from_the_same_samples_is_calibrated(
+    job, config, teacher_config, tmp_path
+):
+    """A student sees what is set aside, and so did a run without a protocol before this one."""
+    student = taught(tmp_path / "student", config, job.data)
+    with pytest.raises(ConfigError, match="trained on 1 of the 1"):
+        replace(job, model=student, signals=()).calibrate()
+    first = {"config": config_fields(teacher_config)}
+    later = taught(tmp_path / "later", teacher_config, job.data, start=first)
+    with pytest.raises(ConfigError, match="trained on 1 of the 1"):
+        replace(job, model=later).calibrate()
+
+
+def test_another_data_set_is_never_the_same(job):
+    rooms_held_out = DataConfig("held-out-rooms", frames=6)
+    assert replace(job, data=rooms_held_out).calibrate()

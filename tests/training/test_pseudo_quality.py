@@ -1,6 +1,7 @@
 """The quality report against what can be computed by hand or by others."""
 
 import json
+import shutil
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -26,12 +27,10 @@ from mtl_training.pseudo.quality import Reliability, judge, judge_all
 from mtl_training.pseudo.report import quality
 from mtl_training.pseudo.selection import LEVELS
 from mtl_training.pseudo.store import PseudoStore
-from pseudo_teacher import DEPTH, SEGMENTATION, TASKS, ColourTeacher, Listed, rooms, without
+from pseudo_teacher import DEPTH, ORIGIN, SEGMENTATION, TASKS, ColourTeacher, Listed, rooms, without
 
 MODELS = Path(__file__).parents[2] / "src/mtl_perception/models"
 SHIPPED = min(MODELS.glob("student-*.onnx"))
-
-ORIGIN = Origin("colours", "0" * 64)
 
 
 def reliability(levels, right) -> Reliability:
@@ -162,7 +161,8 @@ def test_depth_is_judged_by_its_own_errors(folder, hidden):
 
 
 def test_the_class_histogram_adds_what_the_student_is_given(folder, hidden):
-    (one,) = judge_all(folder, hidden, [SEGMENTATION], LOSSES)
+    visible = without(hidden, "segmentation", "depth", of=[1, 2, 3])
+    (one,) = judge_all(folder, hidden, [SEGMENTATION], LOSSES, visible)
     truth = hidden.sample(0).truth["segmentation"]
     np.testing.assert_array_equal(one.before, np.bincount(truth.ravel(), minlength=13))
     store = PseudoStore.open(folder)
@@ -170,6 +170,60 @@ def test_the_class_histogram_adds_what_the_student_is_given(folder, hidden):
     rows = store.record.histograms["segmentation"].values()
     kept = [np.sum(np.asarray(row)[at <= LEVELS]) for row, at in zip(rows, least, strict=True)]
     np.testing.assert_allclose(one.added, np.multiply(kept, 80 * 110 / (16 * 22)))
+
+
+def test_pixels_without_a_pseudo_label_are_no_answers(folder, hidden, tmp_path):
+    """Cells of confidence 0 say nothing: their values, here absurd, are in none of the figures."""
+    copy = Path(shutil.copytree(folder, tmp_path / "copy"))
+    store = PseudoStore.open(copy)
+    for sample in hidden.samples[1:]:
+        label = store.read(sample.name, [DEPTH])["depth"]
+        value, confidence = label.value.copy(), label.confidence.copy()
+        value[:8], confidence[:8] = 0.3, 0.0
+        store.write(sample, [DEPTH], {"depth": PseudoLabel(value, confidence)})
+    answer, confidence, kept, truth = pixels_by_hand(copy, hidden, DEPTH)
+    (one,) = judge_all(copy, hidden, [DEPTH], LOSSES)
+    figures, relative = one.figures(), np.abs(answer - truth) / truth
+    assert 0.1 < (confidence > 0).mean() < 0.9
+    assert figures["all"]["absrel"] == pytest.approx(relative[confidence > 0].mean(), rel=1e-4)
+    assert figures["kept"]["absrel"] == pytest.approx(
+        relative[kept & (confidence > 0)].mean(), rel=1e-4
+    )
+
+
+def test_labels_beside_visible_truth_judge_nothing_and_add_nothing(folder, hidden, tmp_path):
+    """Labels of everything tell the same of the hidden truth as labels of what lacks some."""
+    visible = without(hidden, "segmentation", "depth", of=[1, 2, 3])
+    every = tmp_path / "every"
+    generate(Labeller(ColourTeacher()), ORIGIN, visible, TASKS, every, everywhere=True)
+    # A threshold for all, since other labels would give classes another one.
+    losses = LossConfig(pseudo_threshold=0.6)
+    (some,), (one,) = (
+        judge_all(where, hidden, [SEGMENTATION], losses, visible) for where in (folder, every)
+    )
+    assert one.scores.keys() == {1, 2, 3}
+    np.testing.assert_array_equal(one.total, some.total)
+    np.testing.assert_array_equal(one.before, some.before)
+    np.testing.assert_array_equal(one.added, some.added)
+    (blind,) = judge_all(every, hidden, [SEGMENTATION], losses)
+    assert blind.scores.keys() == {0, 1, 2, 3}
+    assert not blind.before.any()
+
+
+def test_truth_that_stays_is_counted_and_holes_of_it_are_filled(hidden, tmp_path):
+    """Sensor depth with a hole: the student gets its truth and the label in the hole."""
+    sample = hidden.sample(2)
+    depth = sample.truth["depth"].copy()
+    depth[:40] = np.nan
+    seen = replace(sample, truth={**sample.truth, "depth": depth})
+    visible = without(Listed([hidden.sample(0), seen, hidden.sample(3)]), "depth", of=[2])
+    whole = Listed([hidden.sample(0), seen, hidden.sample(3)])
+    generate(Labeller(ColourTeacher()), ORIGIN, visible, TASKS, tmp_path / "out")
+    losses = LossConfig(pseudo_threshold=0.0)
+    (one,) = judge_all(tmp_path / "out", whole, [DEPTH], losses, visible)
+    assert one.scores.keys() == {2}
+    assert one.before.tolist() == [80 * 110 * 1.5]
+    assert one.added.tolist() == [80 * 110 * 1.5]
 
 
 def test_the_worst_images_are_the_most_wrong_ones(folder, hidden):
@@ -211,7 +265,7 @@ def test_what_the_shipped_student_is_sure_of_is_right_more_often(tmp_path):
     tasks = model_tasks(model)
     blind = limit(source, assign(source, Imbalance("fraction", dict.fromkeys(source.tasks, 0.0))))
     labeller = Labeller(ModelPredictor(model))
-    generate(labeller, Origin.of(model.card.name, SHIPPED), blind, tasks, tmp_path / "labels")
+    generate(labeller, Origin.of(model.card, SHIPPED), blind, tasks, tmp_path / "labels")
     found = quality(tmp_path / "labels", source, tasks, tmp_path, LOSSES)["tasks"]
     for name in ("segmentation", "depth"):
         assert found[name]["images"] == 8

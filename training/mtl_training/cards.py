@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from mtl_core.card import CLASSES, METRIC, ModelCard
@@ -32,6 +32,10 @@ TERMS: dict[str, Terms] = {
 """By `DataConfig.source`."""
 
 _CODE = "Encoders initialised from EfficientNet-Lite's ImageNet weights (Apache-2.0)."
+_FREE = f"Weights and code: Apache-2.0. {_CODE}"
+_BOUND = "Weights: research use only. They were trained on "
+_AND = "; on "
+_END = f". {_CODE} The code is Apache-2.0."
 
 
 def card_of(trained: Trained, names: Collection[str]) -> ModelCard:
@@ -48,17 +52,17 @@ def card_of(trained: Trained, names: Collection[str]) -> ModelCard:
         input=config.network.spec,
         label_map=LabelMap.load(config.tasks.label_map) if CLASSES.intersection(names) else None,
         depth=config.tasks.depth if METRIC.keys() & set(names) else None,
-        data=tuple(_described(record) for record in _ancestry(trained.record)),
+        data=tuple(_described(record) for record in ancestry(trained.record)),
         licence=_licence(trained.record),
         metrics={},
         commit=str(trained.record["commit"]),
     )
 
 
-def _ancestry(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def ancestry(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The records of a run and of those that it started from, the first one first."""
     start = record.get("start")
-    return [*(_ancestry(start) if start else ()), record]
+    return [*(ancestry(start) if start else ()), record]
 
 
 def _described(record: Mapping[str, Any]) -> str:
@@ -68,7 +72,7 @@ def _described(record: Mapping[str, Any]) -> str:
     return f"{schedule['steps']} steps of {schedule['batch_size']} images of {sources}"
 
 
-def _source(data: Mapping[str, Any], pseudo: Mapping[str, Mapping[str, str]]) -> str:
+def _source(data: Mapping[str, Any], pseudo: Mapping[str, Mapping[str, Any]]) -> str:
     known = TERMS.get(data["source"], Terms(data["source"]))
     where = " ".join(text for text in (known.name, data["split"], data["classes"]) if text)
     parts = [where]
@@ -81,24 +85,32 @@ def _source(data: Mapping[str, Any], pseudo: Mapping[str, Mapping[str, str]]) ->
     return ", ".join(parts)
 
 
-def _teacher(recipe: Mapping[str, str] | None) -> str:
+def _teacher(recipe: Mapping[str, Any] | None) -> str:
     if recipe is None:
         return "with pseudo-labels"
-    return f"with pseudo-labels by {recipe['teacher']} (SHA-256 {recipe['sha256']})"
+    data = " and ".join(recipe.get("data", ()))
+    learned = f", trained by {data}" if data else ""
+    return f"with pseudo-labels by {recipe['teacher']} (SHA-256 {recipe['sha256']}{learned})"
 
 
 def _licence(record: Mapping[str, Any]) -> str:
-    used = dict.fromkeys(_sources(record))
-    foreign = {TERMS.get(s, Terms(s, "on terms unknown to this project")) for s in used}
-    bound = sorted(f"{terms.name}, {terms.terms}" for terms in foreign if terms.terms)
-    if not bound:
-        return f"Weights and code: Apache-2.0. {_CODE}"
-    return (
-        f"Weights: research use only. They were trained on {'; on '.join(bound)}. {_CODE} "
-        "The code is Apache-2.0."
-    )
+    bound = sorted({terms for ancestor in ancestry(record) for terms in _terms(ancestor)})
+    return f"{_BOUND}{_AND.join(bound)}{_END}" if bound else _FREE
 
 
-def _sources(record: Mapping[str, Any]) -> Iterator[str]:
-    for ancestor in _ancestry(record):
-        yield from (data["source"] for data in ancestor["config"]["data"])
+def _terms(record: Mapping[str, Any]) -> set[str]:
+    """Whatever is not this project's own among the data of a run, and of its teachers."""
+    sources = {data["source"] for data in record["config"]["data"]}
+    used = {TERMS.get(s, Terms(s, "on terms unknown to this project")) for s in sources}
+    taught = (_terms_of_teacher(recipe) for recipe in record.get("pseudo", {}).values())
+    return {f"{one.name}, {one.terms}" for one in used if one.terms}.union(*taught)
+
+
+def _terms_of_teacher(recipe: Mapping[str, Any]) -> set[str]:
+    """What its pseudo-labels hand on; in full where the words are not those of `_licence`."""
+    licence = recipe.get("licence", "")
+    if licence == _FREE:
+        return set()
+    if licence.startswith(_BOUND) and licence.endswith(_END):
+        return set(licence.removeprefix(_BOUND).removesuffix(_END).split(_AND))
+    return {f"pseudo-labels by {recipe['teacher']}, on the terms: {licence or 'unknown'}"}

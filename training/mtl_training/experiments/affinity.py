@@ -35,7 +35,6 @@ from mtl_training.experiments.stages import Workshop, open_workshop
 from mtl_training.files import write_json
 from mtl_training.learning.machine import Machine
 from mtl_training.provenance import commit
-from mtl_training.pseudo.record import writing
 from mtl_training.settings import Settings, config_fields, parse_config
 from mtl_training.tasks.base import Task
 from mtl_training.tasks.registry import TaskConfig, build_tasks
@@ -137,8 +136,7 @@ def run(affinity: Affinity, out: Path, machine: Machine) -> dict[str, Any]:
     every = pairs(affinity)
     goals = evaluations(affinity, every)
     workshop = open_workshop(out, machine)
-    with writing(out):
-        return _made(affinity, every, goals, workshop, out)
+    return _made(affinity, every, goals, workshop, out)
 
 
 def _made(

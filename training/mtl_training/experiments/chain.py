@@ -72,6 +72,12 @@ def opened(config: TrainConfig, protocol: ProtocolStage | None, workshop: Worksh
     return limit(source, assignment(protocol, workshop)) if protocol else source
 
 
+def limited(config: TrainConfig, protocol: ProtocolStage | None, workshop: Workshop) -> DataConfig:
+    """What a network is trained on, with the protocol's file."""
+    (data,) = config.data
+    return replace(data, protocol=str(workshop.at(protocol) / PROTOCOL)) if protocol else data
+
+
 def assignment(protocol: ProtocolStage, workshop: Workshop) -> Assignment:
     """What a protocol's stage drew."""
     return Assignment.load(workshop.at(protocol) / PROTOCOL)
@@ -109,9 +115,8 @@ class TrainStage(Stage):
 
     def run(self, workshop: Workshop) -> None:
         """See `Stage.run`."""
-        (data,) = self.config.data
-        protocol = workshop.at(self.protocol) / PROTOCOL if self.protocol else ""
-        data = replace(data, protocol=str(protocol), pseudo=self.pseudo_folder(workshop))
+        data = limited(self.config, self.protocol, workshop)
+        data = replace(data, pseudo=self.pseudo_folder(workshop))
         config = replace(self.config, data=(data,))
         train(config, workshop.at(self), workshop.machine, resume=True)
 
@@ -176,16 +181,16 @@ class PseudoStage(Stage):
     def run(self, workshop: Workshop) -> None:
         """See `Stage.run`."""
         trained = load_trained(workshop.at(self.teacher))
-        predictor = ModelPredictor(TorchModel(trained, workshop.device))
-        labeller = Labeller(predictor, input_tasks(trained.config), self.teacher.flip)
+        model = TorchModel(trained, workshop.device)
+        labeller = Labeller(ModelPredictor(model), input_tasks(trained.config), self.teacher.flip)
         protocol = self.teacher.protocol
         generate(
             labeller,
-            Origin.of(trained.config.name, trained.path, trained.temperatures),
+            Origin.of(model.card, trained.path, trained.temperatures),
             opened(self.teacher.config, protocol, workshop),
             build_tasks(trained.config.tasks, self.tasks),
             workshop.at(self) / LABELS,
-            data=protocol.name if protocol else "",
+            data=limited(self.teacher.config, protocol, workshop),
         )
 
 
@@ -221,13 +226,15 @@ class QualityStage(Stage):
 
     def run(self, workshop: Workshop) -> None:
         """See `Stage.run`."""
-        config = self.pseudo.teacher.config
+        teacher = self.pseudo.teacher
+        config = teacher.config
         quality(
             workshop.at(self.pseudo) / LABELS,
             opened(config, None, workshop),
             build_tasks(config.tasks, self.pseudo.tasks),
             workshop.at(self),
             LossConfig(pseudo_threshold=self.threshold, pseudo_share=self.share),
+            opened(config, teacher.protocol, workshop),
         )
 
 

@@ -260,7 +260,7 @@ def train_fields(
         "seed": seed,
         "tasks": config_fields(tasks),
         "network": {"role": role, **config_fields(size)},
-        "data": [config_fields(replace(data.train, keep_calibration=role == "student"))],
+        "data": [config_fields(data.train)],
         **config_fields(recipe),
     }
 

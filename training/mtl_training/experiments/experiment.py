@@ -31,7 +31,6 @@ from mtl_training.experiments.stages import (
 from mtl_training.experiments.tables import write_report
 from mtl_training.files import write_json, write_text
 from mtl_training.learning.machine import Machine
-from mtl_training.pseudo.record import writing
 from mtl_training.settings import config_fields
 
 RESULTS = "results.jsonl"
@@ -73,22 +72,25 @@ class Job:
         return f"{self.method}{share}, seed {self.seed}"
 
 
-def jobs(experiment: Experiment, only: Sequence[str] = ()) -> list[Job]:
+def jobs(experiment: Experiment, only: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[Job]:
     """All methods by all seeds, a seed with all of its methods before the next.
 
     Args:
         experiment: Which.
         only: Names of methods; none = all.
+        seeds: Some of its seeds; none = all.
 
     Raises:
-        ConfigError: A method is unknown, or one's settings are none.
+        ConfigError: A method or a seed is unknown, or a method's settings are none.
     """
     check_known("method", set(only), experiment.methods)
+    check_known("seeds", set(map(str, seeds)), dict.fromkeys(map(str, experiment.seeds)))
     sweep = experiment.sweep
     shares = [Share(sweep.task, value) for value in sweep.fractions] if sweep else [None]
     return [
         _job(experiment, method, seed, share)
         for seed in experiment.seeds
+        if not seeds or seed in seeds
         for share in shares
         for method in experiment.methods
         if not only or method in only
@@ -127,7 +129,13 @@ def _pseudo(
     return PseudoStage(teacher, tasks)
 
 
-def run(experiment: Experiment, out: Path, machine: Machine, only: Sequence[str] = ()) -> Path:
+def run(
+    experiment: Experiment,
+    out: Path,
+    machine: Machine,
+    only: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+) -> Path:
     """Do what is not done yet, then write results, tables and plots of all that is.
 
     Args:
@@ -135,20 +143,20 @@ def run(experiment: Experiment, out: Path, machine: Machine, only: Sequence[str]
         out: Its folder.
         machine: Trains the networks; one device.
         only: Names of methods to do now; none = all.
+        seeds: Those to do now; none = all.
 
     Returns:
         `out`, which holds `experiment.json`, `results.jsonl`, `table.md`, plots, and `stages/`.
 
     Raises:
-        ConfigError: A setting is none, a method is unknown, or there are several devices.
+        ConfigError: A setting is none, a method or a seed is unknown, or there are several devices.
         TrainingError: A stage failed; what was done before stays.
     """
-    every, wanted = jobs(experiment), jobs(experiment, only)
+    every, wanted = jobs(experiment), jobs(experiment, only, seeds)
     workshop = open_workshop(out, machine)
-    with writing(out):
-        write_json(out / "experiment.json", config_fields(experiment))
-        _make_all(every, wanted, workshop, out)
-        write_report(experiment, _write_results(every, workshop, out), out)
+    write_json(out / "experiment.json", config_fields(experiment))
+    _make_all(every, wanted, workshop, out)
+    write_report(experiment, _write_results(every, workshop, out), out)
     return out
 
 
@@ -186,7 +194,9 @@ def _result(job: Job, workshop: Workshop) -> dict[str, Any]:
     }
 
 
-def listing(experiment: Experiment, out: Path, only: Sequence[str] = ()) -> Iterator[str]:
+def listing(
+    experiment: Experiment, out: Path, only: Sequence[str] = (), seeds: Sequence[int] = ()
+) -> Iterator[str]:
     """What would run, and what is done, line by line; nothing is run or written.
 
     Raises:
@@ -194,7 +204,7 @@ def listing(experiment: Experiment, out: Path, only: Sequence[str] = ()) -> Iter
     """
     workshop = Workshop((out / STAGES).absolute(), Machine(), _nothing)
     seen: set[str] = set()
-    for job in jobs(experiment, only):
+    for job in jobs(experiment, only, seeds):
         yield str(job)
         for stage in job.stages.values():
             state = "done" if workshop.done(stage) else "to do"

@@ -28,7 +28,6 @@ from mtl_training.files import write_json
 from mtl_training.learning.checkpoint import TEMPERATURES, load_trained
 from mtl_training.models import TorchModel
 from mtl_training.pseudo.generate import Labeller, merged, progress
-from mtl_training.pseudo.record import writing
 from mtl_training.tasks.base import Labels, Task
 from mtl_training.tasks.registry import build_tasks
 
@@ -186,13 +185,12 @@ def calibrate(
 
     Raises:
         CheckpointError: There is no such network.
-        DatasetError: No sample has labels, or the file cannot be written.
+        DatasetError: No sample has labels.
+        OutputError: The file cannot be written.
     """
     trained = load_trained(run)
     tasks = build_tasks(trained.config.tasks)
     predictor = ModelPredictor(Heads(TorchModel(trained, device)))
     found = temperatures(Labeller(predictor, signals, flip), source, tasks, seed)
-    path = trained.path.with_name(TEMPERATURES)
-    with writing(path):
-        write_json(path, found)
+    write_json(trained.path.with_name(TEMPERATURES), found)
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,15 +23,17 @@ from rich.progress import Task as Step
 from rich.text import Text
 from torch import Tensor
 
+from mtl_core.card import ModelCard
 from mtl_core.geometry import Intrinsics
 from mtl_core.images import ColourImage
 from mtl_core.prediction import Prediction
 from mtl_core.predictor import Predictor, Signals
+from mtl_training.config import DataConfig
 from mtl_training.data.augment import mirrored_pseudo
 from mtl_training.data.sample import PseudoLabel, Sample
 from mtl_training.data.source import SampleSource
 from mtl_training.errors import ConfigError
-from mtl_training.pseudo.record import Recipe
+from mtl_training.pseudo.record import Recipe, described, sha256_of
 from mtl_training.pseudo.selection import histogram, no_histogram, usable, wanted
 from mtl_training.pseudo.store import PseudoStore
 from mtl_training.tasks.base import Task
@@ -50,18 +51,27 @@ class Origin:
     Attributes:
         name: Of the model.
         sha256: Of its file.
+        data: What it was trained on, in its card's words.
+        licence: Of its weights, in its card's words.
         temperatures: By task, where they are not part of that file.
     """
 
     name: str
     sha256: str
+    data: tuple[str, ...]
+    licence: str
     temperatures: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, name: str, path: Path, temperatures: Mapping[str, float] | None = None) -> Origin:
-        """The network of a file."""
-        with path.open("rb") as file:
-            return cls(name, hashlib.file_digest(file, "sha256").hexdigest(), temperatures or {})
+    def of(
+        cls, card: ModelCard, path: Path, temperatures: Mapping[str, float] | None = None
+    ) -> Origin:
+        """The network of a file.
+
+        Raises:
+            DatasetError: The file cannot be read.
+        """
+        return cls(card.name, sha256_of(path), card.data, card.licence, temperatures or {})
 
 
 class Labeller:
@@ -149,7 +159,7 @@ def generate(
     out: Path,
     *,
     everywhere: bool = False,
-    data: str = "",
+    data: DataConfig | None = None,
 ) -> PseudoStore:
     """Label a data set; run again after an interruption, it goes on where it was.
 
@@ -160,32 +170,36 @@ def generate(
         tasks: What to label.
         out: Folder of the labels.
         everywhere: Label what has ground truth too, to judge the teacher by it.
-        data: What `source` is, in words that change when it does.
+        data: What `source` is.
 
     Raises:
         ResumeError: The folder holds labels of another teacher, of other tasks or data.
-        DatasetError: The source is damaged, or the disk is full.
+        DatasetError: The source is damaged, or there is no such protocol.
+        OutputError: The disk is full.
     """
     recipe = Recipe(
         teacher=origin.name,
         sha256=origin.sha256,
+        teacher_data=origin.data,
+        licence=origin.licence,
         tasks=tuple(task.name for task in tasks),
         label_map=labeller.predictor.card.label_map,
         signals=labeller.signals,
         flip=labeller.flip,
         everywhere=everywhere,
         temperatures=dict(origin.temperatures),
-        data=data,
+        data=described(data) if data else None,
     )
     store = PseudoStore.claim(out, recipe)
-    counts, samples = {task.name: no_histogram(task) for task in tasks}, 0
+    counts = {task.name: no_histogram(task) for task in tasks}
+    labelled: dict[str, list[str]] = {task.name: [] for task in tasks}
     for index in progress(range(len(source)), "pseudo-labels"):
         stored = _stored(labeller, source, index, tasks, store)
-        samples += bool(stored)
         for task in (task for task in tasks if task.name in stored):
+            labelled[task.name].append(source.names[index])
             counts[task.name] += histogram(task, stored[task.name])
     named = {t.name: dict(zip(t.group_names, counts[t.name].tolist(), strict=True)) for t in tasks}
-    store.finish(samples, named)
+    store.finish(labelled, named)
     return store
 
 
@@ -210,7 +224,7 @@ def _label_sample(
     said = labeller.labels(sample, lacking)
     left = {task.name: usable(task, said[task.name], truth.get(task.name)) for task in lacking}
     if labels := {name: label for name, label in left.items() if label is not None}:
-        store.write(sample.name, tasks, labels)
+        store.write(sample, tasks, labels)
 
 
 def progress(items: Sequence[T], what: str) -> Iterator[T]:

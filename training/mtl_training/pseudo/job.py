@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +17,12 @@ from mtl_training.data.source import SampleSource
 from mtl_training.errors import ConfigError, DatasetError
 from mtl_training.evaluate import check_classes, signal_tasks, tasks_of
 from mtl_training.learning.checkpoint import load_trained
-from mtl_training.models import open_model
+from mtl_training.models import TorchModel, open_model
 from mtl_training.pseudo.calibrate import calibrate
 from mtl_training.pseudo.generate import Labeller, Origin, generate
 from mtl_training.pseudo.report import quality
 from mtl_training.pseudo.store import PseudoStore
-from mtl_training.settings import config_fields
+from mtl_training.pseudo.unseen import check_unseen
 from mtl_training.tasks.base import Task
 from mtl_training.tasks.registry import TASKS
 
@@ -53,18 +51,21 @@ class Job:
         """Fit temperatures on the samples that the protocol sets aside; all, without a protocol.
 
         Raises:
-            ConfigError: The model is an ONNX file, whose temperatures are part of it.
+            ConfigError: The model is an ONNX file, whose temperatures are part of it, or it was
+                trained on some of these samples.
             DatasetError: The protocol sets nothing aside, or nothing there has labels.
         """
         if self.model.suffix == _ONNX:
             raise ConfigError(f"{self.model}: temperatures are fixed in it, calibrate its run")
-        card = open_model(self.model).card
+        trained = load_trained(self.model)
+        card = TorchModel(trained).card
         source = self._source(card)
         if self.data.protocol:
             assignment = self._assignment()
             if not assignment.calibration:
                 raise DatasetError(f"{self.data.protocol}: sets no samples aside to calibrate on")
             source = subset(limit(source, assignment), assignment.calibration)
+        check_unseen(trained, source.names, self.data)
         given = self._given(card)
         return calibrate(self.model, source, given, flip=self.flip, device=self.device, seed=seed)
 
@@ -74,17 +75,17 @@ class Job:
         tasks, source = model_tasks(model), self._source(model.card)
         check_classes(model.card, source, tasks, self.signals)
         if self.data.protocol:
-            source = limit(source, self._assignment(), self.data.keep_calibration)
+            source = limit(source, self._assignment())
         labeller = Labeller(ModelPredictor(model), self._given(model.card), self.flip)
-        origin = self._origin(model.card.name)
-        return generate(
-            labeller, origin, source, tasks, out, everywhere=everywhere, data=self._described()
-        )
+        origin = self._origin(model.card)
+        return generate(labeller, origin, source, tasks, out, everywhere=everywhere, data=self.data)
 
     def judge(self, folder: Path, out: Path, losses: LossConfig | None = None) -> dict[str, Any]:
-        """Judge labels by the truth that the protocol hides; see `quality`."""
+        """Judge labels by the truth that the protocol hides, by all without one; see `quality`."""
         model = open_model(self.model, self.device)
-        return quality(folder, self._source(model.card), model_tasks(model), out, losses)
+        whole = self._source(model.card)
+        visible = limit(whole, self._assignment()) if self.data.protocol else None
+        return quality(folder, whole, model_tasks(model), out, losses, visible)
 
     def _source(self, card: ModelCard) -> SampleSource:
         """The data with all their truth."""
@@ -98,19 +99,11 @@ class Job:
         names = list(signal_tasks(card, self.signals).values())
         return tasks_of(card, names) if names else []
 
-    def _origin(self, name: str) -> Origin:
+    def _origin(self, card: ModelCard) -> Origin:
         if self.model.suffix == _ONNX:
-            return Origin.of(name, self.model)
+            return Origin.of(card, self.model)
         trained = load_trained(self.model)
-        return Origin.of(name, trained.path, trained.temperatures)
-
-    def _described(self) -> str:
-        """The data in words that change when the labels that they lack do."""
-        data = self.data
-        if data.protocol:
-            content = Path(data.protocol).read_bytes()
-            data = replace(data, protocol=hashlib.sha256(content).hexdigest())
-        return json.dumps(config_fields(replace(data, pseudo="")), sort_keys=True)
+        return Origin.of(card, trained.path, trained.temperatures)
 
 
 def model_tasks(model: Model) -> list[Task]:

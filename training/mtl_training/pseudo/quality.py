@@ -13,11 +13,18 @@ import numpy as np
 import numpy.typing as npt
 
 from mtl_training.config import LossConfig
-from mtl_training.data.sample import PseudoLabel
+from mtl_training.data.sample import PseudoLabel, Sample
 from mtl_training.data.source import SampleSource
 from mtl_training.errors import DatasetError
 from mtl_training.pseudo.generate import progress
-from mtl_training.pseudo.selection import LEVELS, Histogram, confident, no_histogram, quantised
+from mtl_training.pseudo.selection import (
+    LEVELS,
+    Histogram,
+    confident,
+    no_histogram,
+    quantised,
+    usable,
+)
 from mtl_training.pseudo.store import PseudoStore
 from mtl_training.tasks.base import Labels, Task
 
@@ -81,12 +88,14 @@ class Judged:
         total: (groups, 256) pixels with truth by predicted group and confidence.
         right: Those of them whose label is right.
         answer: The label at the truth's size.
+        there: (H, W) bool: where there is a label at all.
         kept: (H, W) bool: above the thresholds.
     """
 
     total: Histogram
     right: Histogram
     answer: Labels
+    there: npt.NDArray[np.bool_]
     kept: npt.NDArray[np.bool_]
 
     def accuracy(self, levels: npt.NDArray[np.int64]) -> float:
@@ -116,6 +125,7 @@ def judge(task: Task, label: PseudoLabel, truth: Labels, kept: npt.NDArray[np.bo
         total=_counted(task, flat),
         right=_counted(task, flat[correct]),
         answer=answer,
+        there=level > 0,
         kept=_upsampled(kept.astype(np.uint8), size) > 0,
     )
 
@@ -162,25 +172,44 @@ class Judge:
         used: npt.NDArray[np.bool_] = confident(self.task, label, self._least).confidence > 0
         return used
 
-    def add(self, index: int, label: PseudoLabel, truth: Labels) -> None:
-        """Take a pseudo-label and the truth of the image of that index."""
-        kept = self.kept(label)
+    def add(self, index: int, sample: Sample, label: PseudoLabel | None, hidden: bool) -> None:
+        """Take the image of that index.
+
+        Args:
+            index: Of the image.
+            sample: With its whole ground truth.
+            label: Its pseudo-label, if it has one.
+            hidden: Whether teacher and student see nothing of its truth.
+        """
+        truth = sample.truth.get(self.task.name)
+        visible = None if hidden else truth
+        if visible is not None:
+            self._count_truth(visible)
+        used = None if label is None else usable(self.task, label, visible)
+        if used is None:
+            return
+        kept = self.kept(used)
+        self._count(used, kept, sample.image.shape[0] * sample.image.shape[1])
+        if hidden and truth is not None:
+            self._judge(index, used, kept, truth)
+
+    def _judge(
+        self, index: int, label: PseudoLabel, kept: npt.NDArray[np.bool_], truth: Labels
+    ) -> None:
         judged = judge(self.task, label, truth, kept)
         self.total += judged.total
         self.right += judged.right
-        self._all.update(judged.answer, truth)
+        self._all.update(judged.answer, _masked(self.task, truth, judged.there))
         self._kept.update(judged.answer, _masked(self.task, truth, judged.kept))
         if np.isfinite(score := judged.accuracy(self._levels)):
             self.scores[index] = score
-        self._count(label, kept, truth.shape[0] * truth.shape[1])
 
     def _count(self, label: PseudoLabel, kept: npt.NDArray[np.bool_], pixels: int) -> None:
         groups = self.task.groups(label.value)[kept]
         cells = np.bincount(groups, minlength=len(self.added))
         self.added += cells * (pixels / kept.size)
 
-    def add_truth(self, truth: Labels) -> None:
-        """Take the truth of an image that has no pseudo-label, and that its student sees."""
+    def _count_truth(self, truth: Labels) -> None:
         known = truth[self.task.known(truth)]
         # Where a task has groups, its labels are their ids.
         ids = known if len(self.before) > 1 else np.zeros(len(known), np.int64)
@@ -231,32 +260,36 @@ def _masked(task: Task, truth: Labels, mask: npt.NDArray[np.bool_]) -> Labels:
 
 
 def judge_all(
-    folder: Path, hidden: SampleSource, tasks: Sequence[Task], losses: LossConfig
+    folder: Path,
+    whole: SampleSource,
+    tasks: Sequence[Task],
+    losses: LossConfig,
+    visible: SampleSource | None = None,
 ) -> list[Judge]:
-    """Judge all pseudo-labels of a folder for which there is truth, task by task.
+    """Judge all pseudo-labels of a folder whose truth is hidden, task by task.
 
     Args:
         folder: Finished pseudo-labels.
-        hidden: The same samples with their whole ground truth. Truth of an image without a
-            pseudo-label counts as what the student sees.
+        whole: The same samples with their whole ground truth.
         tasks: Those of interest.
         losses: Thresholds.
+        visible: The same samples with the ground truth that teacher and student see, which judges
+            nothing; None = they see none.
 
     Raises:
-        DatasetError: The folder is unfinished, or none of its labels has truth to be judged by.
+        DatasetError: The folder is unfinished or of other images, or none of its labels has truth
+            to be judged by.
     """
     store = PseudoStore.open(folder)
     made = [task for task in tasks if task.name in store.record.recipe.tasks]
     judges = [Judge(task, store.thresholds(task, losses)) for task in made]
-    for index in progress(range(len(hidden)), "quality"):
-        sample = hidden.sample(index)
-        stored = store.read(sample.name, made)
-        for judge in (judge for judge in judges if judge.task.name in sample.truth):
-            truth = sample.truth[judge.task.name]
-            if judge.task.name in stored:
-                judge.add(index, stored[judge.task.name], truth)
-            else:
-                judge.add_truth(truth)
+    seen = {task.name: set(visible.labelled(task.name)) if visible else set() for task in made}
+    for index in progress(range(len(whole)), "quality"):
+        sample = whole.sample(index)
+        stored = store.read(sample.name, made, sample.image)
+        for judge in judges:
+            name = judge.task.name
+            judge.add(index, sample, stored.get(name), hidden=index not in seen[name])
     found = [judge for judge in judges if judge.total.any()]
     if not found:
         raise DatasetError(f"{folder}: none of its labels has ground truth to be judged by")

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+import hashlib
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from mtl_core.errors import LabelMapError
 from mtl_core.labels import LabelMap
+from mtl_training.config import DataConfig
 from mtl_training.data.files import read_json
 from mtl_training.errors import ConfigError, DatasetError, ResumeError
 from mtl_training.files import write_json
 from mtl_training.settings import Settings, config_fields, parse_config
 
-SCHEMA = 1
+SCHEMA = 2
 RECORD = "pseudo.json"
 
 LEVEL_COUNT = 256
@@ -28,24 +29,28 @@ class Recipe(Settings):
     Attributes:
         teacher: Name of the model.
         sha256: Of its weights or ONNX file.
+        teacher_data: What it was trained on, in its card's words.
+        licence: Of its weights, in its card's words.
         tasks: What is labelled.
         label_map: Classes of the teacher's segmentation; None where it has none.
         signals: Inputs in which the teacher sees other tasks' ground truth beside the image.
         flip: Whether the mirror image is predicted too.
         everywhere: Whether what has ground truth is labelled as well.
         temperatures: By task, where they are not part of the teacher's file.
-        data: What is labelled, in the words of whoever asked for it.
+        data: What is labelled, see `described`; None = samples of no configuration.
     """
 
     teacher: str
     sha256: str
+    teacher_data: tuple[str, ...]
+    licence: str
     tasks: tuple[str, ...]
     label_map: LabelMap | None
     signals: tuple[str, ...]
     flip: bool
     everywhere: bool
     temperatures: dict[str, float]
-    data: str
+    data: DataConfig | None
 
 
 @dataclass(frozen=True)
@@ -55,27 +60,33 @@ class Record(Settings):
     Attributes:
         recipe: How the labels are made.
         finished: Whether every image of the data was done.
-        samples: Images that have labels; 0 until finished.
+        labelled: By task, names of the samples that have labels; empty until done.
         histograms: By task and group, cells at each of the 256 confidences; empty until done.
         schema: Version of the folder's layout.
     """
 
     recipe: Recipe
     finished: bool = False
-    samples: int = 0
+    labelled: dict[str, tuple[str, ...]] = field(default_factory=dict)
     histograms: dict[str, dict[str, tuple[int, ...]]] = field(default_factory=dict)
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
-        """Refuse a finished record whose counts do not fit its tasks."""
-        if self.finished and self.histograms.keys() != set(self.recipe.tasks):
-            raise DatasetError(
-                f"histograms of {', '.join(self.recipe.tasks)} expected, "
-                f"got {', '.join(self.histograms) or 'none'}"
-            )
+        """Refuse a finished record whose names or counts do not fit its tasks."""
+        for what, found in (("histograms", self.histograms), ("names", self.labelled)):
+            if self.finished and found.keys() != set(self.recipe.tasks):
+                raise DatasetError(
+                    f"{what} of {', '.join(self.recipe.tasks)} expected, "
+                    f"got {', '.join(found) or 'none'}"
+                )
         rows = [row for groups in self.histograms.values() for row in groups.values()]
         if wrong := {len(row) for row in rows} - {LEVEL_COUNT}:
             raise DatasetError(f"histograms of {LEVEL_COUNT} counts expected, got {wrong}")
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Of all samples that have labels."""
+        return frozenset().union(*self.labelled.values())
 
     @classmethod
     def read(cls, folder: Path) -> Record:
@@ -99,10 +110,9 @@ class Record(Settings):
         """Write it into a folder, which is made if there is none.
 
         Raises:
-            DatasetError: It cannot be written.
+            OutputError: It cannot be written.
         """
-        with writing(folder / RECORD):
-            write_json(folder / RECORD, config_fields(self))
+        write_json(folder / RECORD, config_fields(self))
 
     def check(self, recipe: Recipe, folder: Path) -> None:
         """Refuse another recipe.
@@ -122,14 +132,24 @@ class Record(Settings):
             )
 
 
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Around what writes a file.
+def described(data: DataConfig) -> DataConfig:
+    """Data by content: in place of a protocol's path stands the SHA-256 of that file.
 
     Raises:
-        DatasetError: The file cannot be written.
+        DatasetError: There is no such file.
+    """
+    protocol = sha256_of(Path(data.protocol)) if data.protocol else ""
+    return replace(data, protocol=protocol, pseudo="")
+
+
+def sha256_of(path: Path) -> str:
+    """Of a file.
+
+    Raises:
+        DatasetError: It cannot be read.
     """
     try:
-        yield
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as err:
-        raise DatasetError(f"{path}: cannot be written: {err}") from err
+        raise DatasetError(f"{path}: cannot be read: {err}") from err

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,10 @@ import numpy as np
 from mtl_core.draw import Bgr, contact_sheet
 from mtl_training.config import LossConfig
 from mtl_training.data.source import SampleSource
+from mtl_training.evaluate import json_types
 from mtl_training.files import atomic, write_json, write_text
 from mtl_training.plots import new_figure, save
 from mtl_training.pseudo.quality import BINS, Judge, judge_all
-from mtl_training.pseudo.record import writing
 from mtl_training.pseudo.selection import quantised
 from mtl_training.pseudo.store import PseudoStore
 from mtl_training.settings import config_fields
@@ -34,59 +33,54 @@ _UNUSED = (96, 32, 0)
 
 def quality(
     folder: Path,
-    hidden: SampleSource,
+    whole: SampleSource,
     tasks: Sequence[Task],
     out: Path,
     losses: LossConfig | None = None,
+    visible: SampleSource | None = None,
 ) -> dict[str, Any]:
     """Judge pseudo-labels against hidden ground truth and write the report; see `judge_all`.
 
     Args:
         folder: The pseudo-labels.
-        hidden: The same samples with their whole ground truth.
+        whole: The same samples with their whole ground truth.
         tasks: Those of interest.
         out: Folder of the report.
         losses: Thresholds; the usual ones if not given.
+        visible: The same samples with the ground truth that is not hidden; None = all is.
 
     Returns:
         What `quality.json` holds; null stands for what nothing was measured of.
 
     Raises:
-        DatasetError: There is nothing to judge, or the report cannot be written.
+        DatasetError: There is nothing to judge.
+        OutputError: The report cannot be written.
     """
     losses = losses or LossConfig()
-    judges = judge_all(folder, hidden, tasks, losses)
-    recipe = PseudoStore.open(folder).record.recipe
-    found = {
-        "recipe": config_fields(recipe),
+    judges = judge_all(folder, whole, tasks, losses, visible)
+    store = PseudoStore.open(folder)
+    found: dict[str, Any] = {
+        "recipe": config_fields(store.record.recipe),
         "threshold": losses.pseudo_threshold,
         "share": losses.pseudo_share,
-        "tasks": {one.task.name: _plain(one.figures()) for one in judges},
+        "tasks": {one.task.name: json_types(one.figures()) for one in judges},
         "worst": {
-            one.task.name: {hidden.names[i]: one.scores[i] for i in one.worst(WORST)}
+            one.task.name: {whole.names[i]: one.scores[i] for i in one.worst(WORST)}
             for one in judges
         },
     }
-    with writing(out):
-        write_json(out / "quality.json", found)
-        write_text(out / "quality.md", markdown(found))
-        for one in judges:
-            _draw(one, PseudoStore.open(folder), hidden, out)
+    write_json(out / "quality.json", found)
+    write_text(out / "quality.md", markdown(found))
+    for one in judges:
+        _draw(one, store, whole, out)
     return found
 
 
-def _draw(one: Judge, store: PseudoStore, hidden: SampleSource, out: Path) -> None:
+def _draw(one: Judge, store: PseudoStore, whole: SampleSource, out: Path) -> None:
     _plot_reliability(one, out / f"reliability-{one.task.name}.png")
-    _draw_worst(one, store, hidden, out / f"worst-{one.task.name}.png")
+    _draw_worst(one, store, whole, out / f"worst-{one.task.name}.png")
     if len(one.task.group_names) > 1:
         _plot_groups(one, out / f"classes-{one.task.name}.png")
-
-
-def _plain(value: Any) -> Any:
-    """JSON has no NaN."""
-    if isinstance(value, Mapping):
-        return {key: _plain(entry) for key, entry in value.items()}
-    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def markdown(found: Mapping[str, Any]) -> str:
@@ -181,8 +175,8 @@ def _plot_groups(one: Judge, path: Path) -> None:
     save(figure, path)
 
 
-def _draw_worst(one: Judge, store: PseudoStore, hidden: SampleSource, path: Path) -> None:
-    rows = [_pictures(one, store, hidden, index) for index in one.worst(WORST)]
+def _draw_worst(one: Judge, store: PseudoStore, whole: SampleSource, path: Path) -> None:
+    rows = [_pictures(one, store, whole, index) for index in one.worst(WORST)]
     if not rows:
         return
     height, width = rows[0][0].shape[:2]
@@ -197,9 +191,9 @@ def _tile(picture: Bgr, size: tuple[int, int]) -> Bgr:
     return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
 
 
-def _pictures(one: Judge, store: PseudoStore, hidden: SampleSource, index: int) -> list[Bgr]:
+def _pictures(one: Judge, store: PseudoStore, whole: SampleSource, index: int) -> list[Bgr]:
     """An image, its truth, its pseudo-label, and the confidence of what is kept, all BGR."""
-    task, sample = one.task, hidden.sample(index)
+    task, sample = one.task, whole.sample(index)
     label, truth = store.read(sample.name, [task])[task.name], sample.truth[task.name]
     confidence = cv2.merge([quantised(label.confidence)] * 3)
     confidence[~one.kept(label)] = _UNUSED
