@@ -9,7 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mtl_core.card import InputSpec
 from mtl_core.geometry import Intrinsics
+from mtl_core.images import ColourImage
+from mtl_core.predictor import Letterbox
 from mtl_training.data.augment import Augmentation, jitter
 from mtl_training.data.loader import Collate
 from mtl_training.data.sample import PseudoLabel, Sample
@@ -60,8 +63,26 @@ def test_a_zoom_by_s_divides_depth_by_s_and_multiplies_inverse_depth_by_s(zoom, 
 @given(zooms, places)
 def test_where_the_camera_is_unknown_the_zoom_stands_for_it(zoom, at):
     view = AUGMENT.zoomed(replace(wall(3.0), intrinsics=None), zoom, at)
-    np.testing.assert_allclose(target(view, "depth"), 3.0 / zoom, rtol=1e-5)
-    np.testing.assert_allclose(target(view, "inverse_depth"), zoom / 3.0, rtol=1e-5)
+    assert view.focal_ratio == pytest.approx(zoom, rel=0.02), "but for whole pixels"
+    np.testing.assert_allclose(target(view, "depth"), 3.0 / view.focal_ratio, rtol=1e-5)
+    np.testing.assert_allclose(target(view, "inverse_depth"), view.focal_ratio / 3.0, rtol=1e-5)
+
+
+@given(st.integers(40, 250), st.integers(40, 250), st.floats(1, 2), places)
+def test_an_unknown_camera_is_the_one_that_prediction_takes_it_for(height, width, zoom, at):
+    """Images of any aspect, which training cuts to the input's and prediction fits into it."""
+    spec = InputSpec(64, 96, (0, 0, 0), (1, 1, 1))
+    image = ColourImage(np.zeros((height, width, 3), np.uint8), "rgb")
+    canonical = 50.0 / Letterbox.fit(image, spec).scale
+    known = wall(height=height, width=width, fx=canonical)
+    ratio = AUGMENT.zoomed(replace(known, intrinsics=None), zoom, at).focal_ratio
+    assert ratio == pytest.approx(AUGMENT.zoomed(known, zoom, at).focal_ratio)
+
+
+def test_a_whole_image_of_another_aspect_is_seen_closer_in_training_than_in_prediction():
+    augment = Augmentation(TASK, 192, 256, canonical_fx=50.0)
+    view = augment.zoomed(replace(wall(3.0, 128, 256), intrinsics=None), 1.0, np.zeros(2))
+    assert view.focal_ratio == pytest.approx(256 / 171, rel=1e-6), "of 171 columns, 256 are made"
 
 
 @given(zooms, places)

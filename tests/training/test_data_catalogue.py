@@ -6,8 +6,15 @@ import cv2
 import numpy as np
 import pytest
 
+from mtl_core.labels import LabelMap
 from mtl_training.config import DataConfig
-from mtl_training.data.catalogue import SOURCES, View, open_source, recognise
+from mtl_training.data.catalogue import (
+    SOURCES,
+    View,
+    check_same_classes,
+    open_source,
+    recognise,
+)
 from mtl_training.data.files import data_root
 from mtl_training.errors import ConfigError, DatasetError
 
@@ -71,6 +78,7 @@ def test_a_folder_is_recognised_and_opened(tmp_path, monkeypatch, key):
         assert len(source) == 1
         assert source.label_map.name == CLASSES[key]
         assert source.sample(0).name == source.names[0]
+        assert len(source.pseudo_labelled("segmentation")) == 0
 
 
 def test_a_labelled_mat_file_is_recognised_with_and_without_its_folder(tmp_path):
@@ -139,3 +147,18 @@ def test_the_real_folders_are_recognised(mtl_data):
     for folder in ("nyuv2", "camvid"):
         assert recognise(mtl_data / folder) == folder
     assert recognise(mtl_data / "samples/cityscapes_fixture") == "cityscapes"
+
+
+def test_classes_are_compared_by_what_they_are_and_only_where_they_matter():
+    source = open_source(DataConfig("held-out-rooms", frames=6))
+    nyu13, nyu40 = LabelMap.load("nyu13"), LabelMap.load("nyu40")
+    renamed = LabelMap("of-a-recording", nyu13.classes, nyu13.colours)
+    false_friend = LabelMap("nyu13", nyu40.classes, nyu40.colours)
+    for names in (["segmentation"], ["depth", "labels"]):
+        check_same_classes(renamed, source, names)
+        with pytest.raises(ConfigError, match="the model says the classes of nyu40, the data have"):
+            check_same_classes(nyu40, source, names)
+        with pytest.raises(ConfigError, match="the classes of nyu13, the data have nyu13"):
+            check_same_classes(false_friend, source, names)
+        check_same_classes(None, source, names)
+    check_same_classes(nyu40, source, ["depth", "normals"])

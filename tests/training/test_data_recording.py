@@ -75,7 +75,9 @@ def test_truth_is_read_back(folder):
     data = Recording(folder, "train")
     assert (data.names, data.scenes) == (("a", "b"), ("one", "two"))
     assert data.tasks == {"segmentation", "depth"}
-    assert data.labelled("depth") == (0,)
+    assert (data.labelled("depth"), data.pseudo_labelled("depth")) == ((0,), (1,))
+    assert Recording(folder).pseudo_labelled("segmentation") == (1,)
+    assert Recording(folder, "val").pseudo_labelled("depth") == ()
     sample = data.sample(0)
     np.testing.assert_array_equal(sample.image, IMAGE)
     np.testing.assert_array_equal(sample.truth["segmentation"], IDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -15,8 +16,16 @@ import torch
 
 from mtl_training.cli import main
 from mtl_training.config import LossConfig, NetworkConfig, TrainConfig
+from mtl_training.data.catalogue import open_source
 from mtl_training.data.loader import BatchOrder, batches
-from mtl_training.errors import CheckpointError, ConfigError, DatasetError, ResumeError
+from mtl_training.data.protocols import Imbalance, assign
+from mtl_training.errors import (
+    CheckpointError,
+    ConfigError,
+    DatasetError,
+    DivergedError,
+    ResumeError,
+)
 from mtl_training.learning.checkpoint import (
     CHECKPOINT,
     RECORD,
@@ -26,7 +35,7 @@ from mtl_training.learning.checkpoint import (
     save,
 )
 from mtl_training.learning.engine import CLIP, new_run, one_cycle, train
-from mtl_training.learning.learner import TOTAL
+from mtl_training.learning.learner import Learner
 from mtl_training.learning.log import METRICS
 from mtl_training.learning.material import gather
 from mtl_training.settings import config_fields, load_config
@@ -121,7 +130,7 @@ def test_a_finished_run_is_not_trained_again(config, made_data, tmp_path, here):
 def test_the_run_folder_says_how_its_result_came_about(config, made_data, tmp_path, here):
     train(config, tmp_path, here)
     record = json.loads((tmp_path / RECORD).read_text())
-    assert set(record) == {"config", "commit", "environment", "pseudo"}
+    assert set(record) == {"config", "commit", "environment", "protocols", "pseudo"}
     assert record["config"] == config_fields(config)
     assert record["environment"]["packages"]["torch"] == torch.__version__
     assert logged(tmp_path) == [4]
@@ -142,7 +151,7 @@ def test_another_configuration_does_not_overwrite_a_run(config, made_data, tmp_p
     train(config, tmp_path, here)
     before = (tmp_path / WEIGHTS).read_bytes()
     other = replace(with_steps(config, 9), seed=7)
-    with pytest.raises(ResumeError, match=r"other settings: schedule\.steps, seed"):
+    with pytest.raises(ResumeError, match=r"other settings: config\.schedule\.steps, config\.seed"):
         train(other, tmp_path, here)
     assert (tmp_path / WEIGHTS).read_bytes() == before
 
@@ -173,9 +182,63 @@ def test_a_damaged_checkpoint_is_named_and_kept(config, made_data, tmp_path, her
     train(config, tmp_path, here)
     (tmp_path / WEIGHTS).unlink()
     (tmp_path / CHECKPOINT).write_bytes(harm)
-    with pytest.raises(CheckpointError, match=r"checkpoint\.safetensors: expected a safetensors"):
+    with pytest.raises(CheckpointError, match=r"checkpoint\.safetensors: expected safetensors"):
         train(config, tmp_path, here, resume=True)
     assert (tmp_path / CHECKPOINT).read_bytes() == harm
+
+
+def test_a_training_that_diverges_stops_and_keeps_its_checkpoint(
+    config, made_data, tmp_path, here, monkeypatch
+):
+    """A loss that is no number from step 3 on; two steps were saved."""
+    forward = Learner.forward
+
+    def sick(self, batch, step, averaged):
+        losses = forward(self, batch, step, averaged)
+        return {k: v * (math.nan if step >= 2 else 1) for k, v in losses.items()}
+
+    monkeypatch.setattr(Learner, "forward", sick)
+    with pytest.raises(DivergedError, match=r"step 3: the gradient is not finite \(losses: segm"):
+        train(config, tmp_path, here)
+    assert not (tmp_path / WEIGHTS).exists()
+    tensors, notes = load(tmp_path / CHECKPOINT)
+    assert notes["step"] == 2
+    assert all(t.isfinite().all() for t in tensors.values())
+
+
+def test_a_protocol_drawn_anew_under_the_same_name_is_another_run(
+    config, made_data, tmp_path, here
+):
+    path = tmp_path / "protocol.json"
+    limited = replace(config, data=(replace(config.data[0], protocol=str(path)),))
+    for seed, wanted in ((0, None), (3, r"other settings: protocols\.")):
+        assign(open_source(config.data[0]), Imbalance("one-label", block=1, seed=seed)).save(path)
+        if wanted:
+            with pytest.raises(ResumeError, match=wanted):
+                train(limited, tmp_path / "run", here)
+        else:
+            train(limited, tmp_path / "run", here)
+
+
+def test_a_resumed_run_says_which_code_and_machine_went_on(
+    config, made_data, tmp_path, here, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        patch.setattr(Learner, "forward", _dies_at(Learner.forward, step=3))
+        with pytest.raises(KeyboardInterrupt):
+            train(config, tmp_path, here)
+    train(config, tmp_path, here, resume=True)
+    (again,) = json.loads((tmp_path / RECORD).read_text())["resumed"]
+    assert set(again) == {"commit", "environment"}
+
+
+def _dies_at(forward, step):
+    def forward_or_die(self, batch, number, averaged):
+        if number == step:
+            raise KeyboardInterrupt
+        return forward(self, batch, number, averaged)
+
+    return forward_or_die
 
 
 def test_a_folder_without_a_finished_run_is_refused(tmp_path):
@@ -186,13 +249,13 @@ def test_a_folder_without_a_finished_run_is_refused(tmp_path):
 LIMITED = """
 import resource, signal, sys, torch
 from pathlib import Path
-from mtl_training.errors import CheckpointError
+from mtl_training.errors import OutputError
 from mtl_training.learning.checkpoint import save
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
 try:
     save(Path(sys.argv[1]), {"w": torch.zeros(100_000)}, {"step": 2})
-except CheckpointError as err:
+except OutputError as err:
     print(err)
     sys.exit(7)
 """
@@ -215,7 +278,11 @@ def test_a_full_disk_keeps_the_earlier_checkpoint(tmp_path):
 
 def test_two_processes_train_as_the_mean_of_their_gradients_says(config, made_data, tmp_path):
     """DDP over gloo, against the same steps done by hand: each process has half of every batch,
-    batch norm sees that half, its running values are those of process 0."""
+    batch norm sees that half, its running values are those of process 0. Each image has labels of
+    one task only, and every labelled pixel of the batch counts alike."""
+    protocol = tmp_path / "protocol.json"
+    assign(open_source(config.data[0]), Imbalance("one-label", block=1)).save(protocol)
+    config = replace(config, data=(replace(config.data[0], protocol=str(protocol)),))
     config = with_steps(config, 3, batch_size=4)
     toml, folder = write_toml(tmp_path / "c.toml", config), tmp_path / "two"
     script = tmp_path / "train.py"
@@ -252,9 +319,12 @@ def by_hand(config, steps):
         run.set_rates(config.schedule)
         run.optimizer.zero_grad()
         buffers = []
+        everywhere = [sum(counts) for counts in zip(*map(labelled_pixels, pair), strict=True)]
         for batch in pair:
             before = {k: v.clone() for k, v in run.learner.named_buffers()}
-            (run.learner(batch, step, run.averaged)[TOTAL] / 2).backward()
+            losses = run.learner(batch, step, run.averaged)
+            shares = (n / of for n, of in zip(labelled_pixels(batch), everywhere, strict=True))
+            sum(losses[t] * s for t, s in zip(TASKS, shares, strict=True)).backward()
             buffers.append({k: v.clone() for k, v in run.learner.named_buffers()})
             _set_buffers(run.learner, before)
         _set_buffers(run.learner, buffers[0])
@@ -263,6 +333,16 @@ def by_hand(config, steps):
         run.averaged.update_parameters(run.learner.network)
         run.step += 1
     return run.network.state_dict(), run
+
+
+TASKS = ("segmentation", "depth")
+
+
+def labelled_pixels(batch):
+    return (
+        int((batch["truth"]["segmentation"] != 255).sum()),
+        int(batch["truth"]["depth"].isfinite().sum()),
+    )
 
 
 def _set_buffers(module, values):
@@ -309,12 +389,15 @@ def test_a_configuration_survives_its_file(config, tmp_path):
         ("[network]\nrole='student'\nheight=64\nwidth=100\n", "multiples of 32, got 64x100"),
         ("[losses]\npseudo_threshold = 1.5\n", "expected between 0 and 1, got"),
         ("data = []\n", "at least one source"),
+        ("[losses.task_weights]\ndpeth = 1.0\n", "dpeth not learned, these are: segmentation"),
+        ("[losses.task_weights]\ndepth = -1.0\n", "at least 0, got"),
     ],
 )
 def test_a_configuration_with_a_wrong_setting_is_refused(config, tmp_path, line, message):
     path = tmp_path / "c.toml"
     fields = config_fields(config)
     key = line.split("=")[0].strip() if not line.startswith("[") else line[1 : line.index("]")]
+    key = key.partition(".")[0]
     fields.pop(key, None)
     rest = write_toml(path, config).read_text(encoding="utf-8")
     kept = _without(rest, key)

@@ -94,6 +94,36 @@ def test_any_choice_of_images_has_the_metric_of_their_pixels(name):
     )
 
 
+class Counted:
+    """A metric that keeps what it has in a place of its own."""
+
+    __slots__ = ("_pixels", "last")
+
+    def __init__(self, pixels=0.0):
+        self._pixels, self.last = pixels, None
+
+    def update(self, predicted, truth):
+        self._pixels += truth.size
+        self.last = truth.size
+
+    def sums(self):
+        return np.array([self._pixels])
+
+    def with_sums(self, sums):
+        return Counted(float(sums[0]))
+
+    def figures(self):
+        return {"pixels": self._pixels}
+
+
+def test_a_metric_is_asked_for_its_sums_wherever_it_keeps_them():
+    errors = PerImage(Counted)
+    for index, size in enumerate((3, 4)):
+        errors.add(str(index), np.zeros(size), np.zeros(size))
+    assert errors.figures() == {"pixels": 7}
+    assert errors.figures(errors.rows[[1, 1, 0]]) == {"pixels": 11}
+
+
 class Made:
     """A data set of random images."""
 
@@ -133,7 +163,11 @@ def test_figures_count_the_images_that_have_truth():
     assert figures["images"] == 3
     assert figures["labelled"] == {"segmentation": 2, "depth": 2}
     assert {"miou", "classes", "iou", "rmse", "absrel", "delta1", "mae"} < figures.keys()
-    assert list(figures["iou"]) == list(LabelMap.load("nyu13").classes)
+    assert list(figures["iou"]) == list(figures["pixels"]) == list(LabelMap.load("nyu13").classes)
+    truths = [sample.truth for sample in (data.sample(i) for i in range(4))]
+    ids = [truth["segmentation"] for truth in truths if "segmentation" in truth]
+    counted = np.bincount(np.concatenate(ids).ravel(), minlength=256)[:13]
+    assert list(figures["pixels"].values()) == counted.tolist()
 
 
 def test_a_paired_bootstrap_compares_two_models_over_images():

@@ -68,9 +68,28 @@ def test_kendall_s_weights_are_learned_and_start_at_one(config, batch):
     equal = losses_of(learner_of(config), batch)
     assert losses[TOTAL].item() == pytest.approx(equal[TOTAL], rel=1e-5)
     losses[TOTAL].backward()
-    for name, s in learner.log_variance.items():
-        loss = equal[name] + equal.get(f"{name}_pseudo", 0.0)
-        assert s.grad.item() == pytest.approx(1 - loss, rel=1e-4), "d/ds of exp(-s) loss + s"
+    assert list(learner.log_variance) == ["segmentation"], "depth has an uncertainty of its own"
+    loss = equal["segmentation"] + equal["segmentation_pseudo"]
+    got = learner.log_variance["segmentation"].grad.item()
+    assert got == pytest.approx(1 - loss, rel=1e-4), "d/ds of exp(-s) loss + s"
+
+
+def test_kendall_s_weights_stay_where_there_is_nothing_to_weigh(config, batch):
+    learner = learner_of(config, weighting="kendall")
+    batch["truth"]["segmentation"][:] = 255
+    learner({**batch, "value": {}}, 0, learner.network)[TOTAL].backward()
+    assert learner.log_variance["segmentation"].grad.item() == 0
+
+
+def test_kendall_s_weight_settles_at_the_loss_it_weighs(config):
+    """The least of exp(-s) L + s is at s = log L, for every loss that is no likelihood."""
+    learner = learner_of(config, weighting="kendall")
+    optimizer = torch.optim.Adam([learner.log_variance["segmentation"]], lr=0.05)
+    for _ in range(500):
+        optimizer.zero_grad()
+        learner._tempered("segmentation", torch.tensor(0.3)).backward()
+        optimizer.step()
+    assert learner.log_variance["segmentation"].item() == pytest.approx(math.log(0.3), abs=1e-3)
 
 
 def test_frequency_weighs_the_rarer_task_more():
@@ -87,7 +106,7 @@ def test_class_weights_follow_the_root_of_the_frequency():
 
 def test_modality_dropout_follows_the_seed_and_the_step_alone(teacher_config, batch):
     learner = learner_of(teacher_config)
-    torch.nn.init.normal_(learner.network.fusion[0].projection.weight)
+    torch.nn.init.normal_(learner.network.fusion[0].projection.weight, std=30.0)
     torch.manual_seed(1)
     once = losses_of(learner, batch, 3)
     torch.manual_seed(2)
@@ -100,7 +119,7 @@ def test_with_every_input_dropped_the_teacher_sees_the_image_alone(
     teacher_config, batch, probability, same
 ):
     learner = learner_of(teacher_config, modality_dropout=probability)
-    torch.nn.init.normal_(learner.network.fusion[0].projection.weight)
+    torch.nn.init.normal_(learner.network.fusion[0].projection.weight, std=30.0)
     image = learner.normalised(batch["image"])
     alone = learner.network(image)
     expected = sum(

@@ -14,7 +14,7 @@ from mtl_core.geometry import Intrinsics
 from mtl_training.data.augment import Augmentation
 from mtl_training.data.loader import BatchOrder, Pool, Views, batches, pools
 from mtl_training.data.sample import LabelState, Sample
-from mtl_training.errors import DatasetError
+from mtl_training.errors import ConfigError, DatasetError
 from mtl_training.tasks.registry import TaskConfig, build_tasks
 
 TASK = {t.name: t for t in build_tasks(TaskConfig(("depth",), "nyu13", 50.0, 0.3, 12.0))}
@@ -37,6 +37,9 @@ class Numbers:
 
     def labelled(self, task):
         return range(0, self.count, 3) if task == "depth" else ()
+
+    def pseudo_labelled(self, task):
+        return (5,) if task == "depth" else ()
 
     def sample(self, index, epoch=0):
         image = np.full((32, 48, 3), 10 * index, np.uint8)
@@ -73,7 +76,7 @@ def test_a_pool_shows_every_sample_once_before_any_comes_again(size, seed):
 
 
 @given(st.integers(1, 4), st.integers(0, 50), st.sampled_from([1, 2, 4]))
-def test_devices_share_the_batches_of_one(pools_count, first, devices):
+def test_devices_share_the_batches_of_one_and_each_pool_alike(pools_count, first, devices):
     members = [range(10 * p, 10 * p + 7) for p in range(pools_count)]
     size = 4 * pools_count
     whole = list(BatchOrder(members, size, 0, first, first + 3))
@@ -83,6 +86,11 @@ def test_devices_share_the_batches_of_one(pools_count, first, devices):
     ]
     for number, batch in enumerate(whole):
         assert sorted(itertools.chain(*(part[number] for part in parts))) == sorted(batch)
+        for part in parts:
+            drawn = [index // 10 for _, index in part[number]]
+            assert [drawn.count(pool) for pool in range(pools_count)] == [
+                4 // devices
+            ] * pools_count
 
 
 def test_each_pool_gives_its_share_of_every_batch():
@@ -92,9 +100,9 @@ def test_each_pool_gives_its_share_of_every_batch():
 
 
 def test_uneven_batches_are_refused():
-    with pytest.raises(DatasetError, match="a batch of 5 cannot be shared by 2 pools"):
+    with pytest.raises(ConfigError, match="a batch of 5 cannot be shared by 2 pools"):
         BatchOrder([[0], [1]], 5, 0, 0, 1)
-    with pytest.raises(DatasetError, match="1 pools and 3 devices"):
+    with pytest.raises(ConfigError, match="1 pools and 3 devices"):
         BatchOrder([[0]], 8, 0, 0, 1, part=(0, 3))
 
 
@@ -108,7 +116,7 @@ def test_balanced_sampling_separates_the_samples_that_have_the_rarest_labels():
 
 
 def test_samples_that_teach_nothing_are_not_drawn():
-    assert pools([Numbers(6)], ["depth"], balanced=False, unlabelled=False) == [[0, 3]]
+    assert pools([Numbers(6)], ["depth"], balanced=False, unlabelled=False) == [[0, 3, 5]]
 
 
 def test_a_sample_says_where_its_labels_come_from():

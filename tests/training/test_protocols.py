@@ -112,10 +112,19 @@ def test_blocks_are_scenes_where_these_are_known(sizes, seed):
     assert abs(len(kept) - len(scenes) / 2) <= max(sizes)
 
 
-def test_a_scene_that_comes_again_is_another_block():
-    source = Recorded(4, scenes=("a", "a", "b", "a"))
-    assert blocks_of(source, 3) == [("0000", "0001"), ("0002",), ("0003",)]
+def test_a_scene_that_comes_again_is_one_block_with_itself():
+    source = Recorded(5, scenes=("a", "a", "b", "a", "c"))
+    assert blocks_of(source, 3) == [("0000", "0001", "0003"), ("0002",), ("0004",)]
     assert blocks_of(Recorded(5), 3) == [("0000", "0001", "0002"), ("0003", "0004")]
+
+
+@given(st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=60), seeds, shares)
+def test_the_samples_of_a_scene_are_never_shared_out(scenes, seed, share):
+    source = Recorded(len(scenes), scenes=tuple(scenes))
+    kept = assign(source, fraction(seed, segmentation=share)).labels["segmentation"]
+    taken = set(source.names) - kept
+    scene_of = dict(zip(source.names, scenes, strict=True))
+    assert not {scene_of[name] for name in kept} & {scene_of[name] for name in taken}
 
 
 @given(lengths, blocks, seeds)
@@ -209,6 +218,23 @@ def test_a_limited_source_gives_what_is_left_and_decodes_once():
             assert sample.state(task) is (LabelState.TRUTH if kept else LabelState.NONE)
             assert (index in limited.labelled(task)) == kept
     assert set(source.decoded.values()) == {1}
+
+
+class Taught(Recorded):
+    """One whose every third sample has pseudo-labels of segmentation."""
+
+    def pseudo_labelled(self, task):
+        return range(0, len(self), 3) if task == "segmentation" else ()
+
+
+def test_pseudo_labels_are_no_matter_of_protocols():
+    source = Taught(12)
+    limited = limit(source, assign(source, fraction(segmentation=0.5)))
+    assert list(limited.pseudo_labelled("segmentation")) == [0, 3, 6, 9]
+    assert list(limited.pseudo_labelled("depth")) == []
+    some = subset(source, {"0003", "0004", "0009"})
+    assert list(some.pseudo_labelled("segmentation")) == [0, 2]
+    assert list(Recorded(4).pseudo_labelled("segmentation")) == []
 
 
 def test_a_task_without_labels_is_none_of_a_limited_source():

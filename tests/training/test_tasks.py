@@ -262,6 +262,21 @@ def test_the_confidence_of_depth_is_the_share_within_the_limit():
     assert said.item() == pytest.approx(share, abs=0.005)
 
 
+@pytest.mark.parametrize("task", [t for t in ALL if t.likelihood], ids=lambda task: task.name)
+def test_a_pseudo_label_teaches_no_more_certainty_than_it_has(task):
+    """The scale that costs least against one's own answers is the one that they were said with."""
+    raw_ = raw(task)
+    outputs = task.outputs(raw_)
+    said = task.confidence(outputs)[:, 0].clamp(0.05, 0.95)
+
+    head = task.tempered(raw_, 1.0).requires_grad_()
+    task.pseudo_loss(head, task.value(outputs), said).backward()
+    scale = head.grad[:, -1]
+    inside = (task.confidence(outputs)[:, 0] > 0.05) & (task.confidence(outputs)[:, 0] < 0.95)
+    assert inside.any()
+    assert scale[inside].abs().max() < 1e-3
+
+
 def test_normals_are_unit_vectors_and_their_metric_is_the_angle():
     task = Normals()
     normals = answers(task)

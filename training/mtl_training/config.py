@@ -27,9 +27,8 @@ class DataConfig(Settings):
         split: Which part of it; the names are the source's own.
         classes: Label map, where a source offers several; "" = its usual one.
         frames: Length of an epoch, of synthetic sources.
-        protocol: File of an imbalance protocol; "" = every label is used.
-        keep_calibration: Whether samples that the protocol sets aside to calibrate a teacher keep
-            their labels; a student's do.
+        protocol: File of an imbalance protocol; "" = every label is used. Samples that it sets
+            aside to calibrate a teacher have no labels for one, and keep them for a student.
         pseudo: Folder of pseudo-labels for these samples; "" = none.
     """
 
@@ -39,7 +38,6 @@ class DataConfig(Settings):
     classes: str = ""
     frames: int = 0
     protocol: str = ""
-    keep_calibration: bool = True
     pseudo: str = ""
 
 
@@ -105,6 +103,11 @@ class ScheduleConfig(Settings):
             raise ConfigError(
                 f"steps >= 1 and batch_size >= 2 expected, got {self.steps} and {self.batch_size}"
             )
+        if min(self.backbone_lr, self.lr) <= 0 or self.weight_decay < 0:
+            raise ConfigError(
+                "learning rates above 0 and weight_decay of at least 0 expected, got "
+                f"{self.backbone_lr}, {self.lr} and {self.weight_decay}"
+            )
         if not 0 <= self.ema_decay < 1 or not 0 < self.warmup < 1 or self.max_zoom < 1:
             raise ConfigError(
                 "ema_decay in [0, 1), warmup in (0, 1) and max_zoom >= 1 expected, got "
@@ -117,8 +120,10 @@ class LossConfig(Settings):
     """How losses are put together.
 
     Attributes:
-        weighting: `equal`; `kendall` (learned by uncertainty, CVPR 2018); `frequency` (a task's
-            loss against truth weighs the inverse of the share of samples that have its truth).
+        weighting: `equal`; `kendall` (learned by uncertainty, CVPR 2018; tasks whose loss is a
+            likelihood with an uncertainty for each pixel have that already and are left alone);
+            `frequency` (a task's loss against truth weighs the inverse of the share of samples
+            that have its truth).
         class_weighting: `equal`, or `frequency`: the median frequency of a class over its own, over
             the true labels, its square root, between 0.3 and 3.
         task_weights: Factor for each task's loss, 1 where none is given.
@@ -156,8 +161,13 @@ class LossConfig(Settings):
         }
         if wrong := {name: value for name, value in shares.items() if not 0 <= value <= 1}:
             raise ConfigError(f"expected between 0 and 1, got {wrong}")
-        if self.pseudo_weight < 0 or self.consistency < 0:
-            raise ConfigError("pseudo_weight and consistency must not be negative")
+        factors = {
+            "pseudo_weight": self.pseudo_weight,
+            "consistency": self.consistency,
+            **self.task_weights,
+        }
+        if wrong := {name: value for name, value in factors.items() if not value >= 0}:
+            raise ConfigError(f"expected numbers of at least 0, got {wrong}")
 
 
 @dataclass(frozen=True)
@@ -185,6 +195,11 @@ class TrainConfig(Settings):
     start: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse an empty list of data."""
+        """Refuse an empty list of data, and weights of tasks that are not learned."""
         if not self.data:
             raise ConfigError("data: at least one source expected, got none")
+        if unknown := sorted(self.losses.task_weights.keys() - set(self.tasks.names)):
+            raise ConfigError(
+                f"task_weights: {', '.join(unknown)} not learned, "
+                f"these are: {', '.join(self.tasks.names)}"
+            )

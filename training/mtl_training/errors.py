@@ -23,3 +23,11 @@ class ExportError(TrainingError):
 
 class CheckpointError(TrainingError):
     """A checkpoint is missing, damaged, or of another network."""
+
+
+class OutputError(TrainingError):
+    """A result cannot be written: a full disk, or a folder without permission."""
+
+
+class DivergedError(TrainingError):
+    """A training whose losses or gradients are no longer numbers."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,19 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.progress import track
 
-from mtl_core.card import CLASSES, ModelCard
+from mtl_core.card import ModelCard
 from mtl_core.images import ColourImage
 from mtl_core.interface import main_outputs
 from mtl_core.model import Model
 from mtl_core.predictor import ModelPredictor, Predictor
 from mtl_training.config import DataConfig
-from mtl_training.data.catalogue import FILE_SOURCES, HELD_OUT_FRAMES, open_source, recognise
+from mtl_training.data.catalogue import (
+    FILE_SOURCES,
+    HELD_OUT_FRAMES,
+    check_same_classes,
+    open_source,
+    recognise,
+)
 from mtl_training.data.source import SampleSource
 from mtl_training.errors import ConfigError, DatasetError
 from mtl_training.models import open_model
@@ -40,64 +45,37 @@ class PerImage:
     `paired_bootstrap(a.rows, b.rows, a.statistic("miou"), rng)`.
 
     Args:
-        new_metric: Makes an empty accumulator, all of whose numbers are sums or constants.
+        new_metric: Makes an empty accumulator.
 
     Attributes:
         names: Of the images that have truth of the task.
     """
 
     def __init__(self, new_metric: Callable[[], Metric]) -> None:
-        self._empty = new_metric()
-        self._none = _numbers(self._empty)
+        self._new, self._empty = new_metric, new_metric()
         self._rows: list[Rows] = []
         self.names: list[str] = []
 
     def add(self, name: str, predicted: npt.NDArray[Any], truth: npt.NDArray[Any]) -> None:
         """One image."""
-        metric = copy.deepcopy(self._empty)
+        metric = self._new()
         metric.update(predicted, truth)
-        self._rows.append(_numbers(metric) - self._none)
+        self._rows.append(metric.sums())
         self.names.append(name)
 
     @property
     def rows(self) -> Rows:
         """(images, K) float64."""
-        return np.array(self._rows).reshape(-1, self._none.size)
+        return np.array(self._rows).reshape(-1, self._empty.sums().size)
 
     def figures(self, rows: Rows | None = None) -> dict[str, Any]:
         """The metric's figures over these rows, or over all images."""
-        metric = copy.deepcopy(self._empty)
-        _set_numbers(metric, self._none + (self.rows if rows is None else rows).sum(axis=0))
-        return metric.figures()
+        rows = self.rows if rows is None else rows
+        return self._empty.with_sums(rows.sum(axis=0)).figures()
 
     def statistic(self, figure: str) -> Callable[[npt.NDArray[Any]], float]:
         """From rows to one figure."""
         return lambda rows: float(self.figures(rows)[figure])
-
-
-def _numbers(metric: Metric) -> Rows:
-    """All numbers that a metric holds, side by side."""
-    held = [np.asarray(value, np.float64).ravel() for _, _, value in _held(metric)]
-    return np.concatenate([np.zeros(0), *held])
-
-
-def _set_numbers(metric: Metric, numbers: Rows) -> None:
-    """Give a metric the numbers that `_numbers` took."""
-    start = 0
-    for holder, name, value in list(_held(metric)):
-        old = np.asarray(value)
-        new = numbers[start : start + old.size].reshape(old.shape).astype(old.dtype)
-        holder[name] = new if isinstance(value, np.ndarray) else new.item()
-        start += old.size
-
-
-def _held(metric: Metric) -> Iterator[tuple[dict[str, Any], str, Any]]:
-    """Numbers and arrays among a metric's attributes, also in dictionaries: where and what."""
-    attributes = vars(metric)
-    for holder in (attributes, *(v for v in attributes.values() if isinstance(v, dict))):
-        for name, value in holder.items():
-            if np.asarray(value).dtype.kind in "iuf":
-                yield holder, name, value
 
 
 @dataclass(frozen=True)
@@ -178,11 +156,7 @@ def check_classes(
     Raises:
         ConfigError: They differ.
     """
-    ours, theirs = card.label_map, source.label_map
-    if not CLASSES & {*signals, *(task.name for task in tasks)} or ours is None or theirs is None:
-        return
-    if ours.classes != theirs.classes:
-        raise ConfigError(f"the model says the classes of {ours.name}, the data have {theirs.name}")
+    check_same_classes(card.label_map, source, {*signals, *(task.name for task in tasks)})
 
 
 def tasks_of(card: ModelCard, names: Sequence[str]) -> list[Task]:

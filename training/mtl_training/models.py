@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from mtl_core.card import InputSpec
 from mtl_core.interface import IMAGE, Port
 from mtl_core.model import Array, Model, OnnxModel, with_empty
 from mtl_training.cards import card_of
+from mtl_training.config import TrainConfig
+from mtl_training.errors import ExportError
 from mtl_training.export import Exported
 from mtl_training.learning.checkpoint import Trained, load_into, load_trained
-from mtl_training.network import build_network
+from mtl_training.network import build_network, encoder_of, input_tasks
+from mtl_training.tasks.base import SignalEncoder
 from mtl_training.tasks.registry import build_tasks
 
 
@@ -38,6 +43,10 @@ class TorchModel:
     Args:
         trained: Configuration, weights and temperatures.
         device: Where it runs.
+
+    Raises:
+        CheckpointError: The weights are those of another architecture.
+        ExportError: A signal says "nothing known" otherwise than `mtl_core.interface` does.
     """
 
     def __init__(self, trained: Trained, device: str = "cpu") -> None:
@@ -46,13 +55,15 @@ class TorchModel:
         self.path = trained.path
         spec = trained.config.network.spec
         self.signals = {
-            name: Port(
-                (encoder.values, spec.height, spec.width), str(encoder.dtype).removeprefix("torch.")
-            )
-            for name, encoder in self.network.signals.items()
+            name: _port(name, encoder, spec) for name, encoder in self.network.signals.items()
         }
         self.outputs = self.network.names
-        self.card = card_of(trained, {*self.signals, *self.outputs})
+        power = _powers(trained.config)
+        self.card = replace(
+            card_of(trained, {*self.signals, *self.outputs}),
+            depth=trained.config.tasks.depth if power else None,
+            power=power,
+        )
         self.provider = f"torch on {self._device}"
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, npt.NDArray[np.float32]]:
@@ -62,6 +73,25 @@ class TorchModel:
         with torch.inference_mode():
             values = self.network(*tensors)
         return {n: v.cpu().numpy() for n, v in zip(self.outputs, values, strict=True)}
+
+
+def _port(name: str, encoder: SignalEncoder, spec: InputSpec) -> Port:
+    """What a signal is for everyone who runs the network."""
+    dtype = str(encoder.dtype).removeprefix("torch.")
+    port = Port((encoder.values, spec.height, spec.width), dtype)
+    if encoder.none != port.none:
+        raise ExportError(
+            f"input {name}: {port.none} means that nothing is known, as of all inputs of {dtype}, "
+            f"its encoder has {encoder.none}"
+        )
+    return port
+
+
+def _powers(config: TrainConfig) -> dict[str, int]:
+    """How what goes in and comes out follows the focal length, by name; see `ModelCard.power`."""
+    inputs = {encoder_of(task).input_name: task.power for task in input_tasks(config)}
+    outputs = {task.name: task.power for task in build_tasks(config.tasks)}
+    return {name: power for name, power in {**inputs, **outputs}.items() if power}
 
 
 def open_model(path: Path, device: str = "cpu") -> Model:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,14 +15,14 @@ import numpy.typing as npt
 from mtl_core.card import InputSpec
 from mtl_core.geometry import Intrinsics
 from mtl_core.images import ColourImage
-from mtl_core.interface import IMAGE
+from mtl_core.interface import FLOAT, IMAGE, Port
 from mtl_core.model import Array, Model, OnnxModel
 from mtl_core.predictor import ModelPredictor, Preprocessor
 from mtl_core.rooms import Frame, Room
 from mtl_training.config import DataConfig
 from mtl_training.data.catalogue import open_source
 from mtl_training.errors import ExportError
-from mtl_training.evaluate import evaluate, shared_tasks, signal_tasks
+from mtl_training.evaluate import evaluate, shared_tasks
 from mtl_training.export import export, write_card
 from mtl_training.files import atomic
 from mtl_training.learning.checkpoint import load_trained
@@ -93,27 +94,33 @@ def check_agreement(one: Model, other: Model) -> None:
 
 
 def golden_inputs(model: Model) -> dict[str, Array]:
-    """A rendered room as a network's inputs, with the truth for all of its signals."""
+    """A rendered room as a network's inputs, with all of its signals.
+
+    A signal is what the room has by that name; one that no room has is noise, a quarter of it
+    missing.
+    """
     frame = _golden_frame(model.card.input)
     preprocess = Preprocessor(model.card.input)
     preprocess(ColourImage(frame.image, "rgb"))
-    truth: dict[str, Array] = {
-        "segmentation": frame.labels,
-        "depth": frame.depth,
-        "normals": frame.normals,
+    signals = {
+        name: _as_input(vars(frame)[name]) if name in vars(frame) else _noise(name, port)
+        for name, port in model.signals.items()
     }
-    given = {
-        name: np.nan_to_num(truth[task], nan=0.0)
-        for name, task in signal_tasks(model.card, list(model.signals)).items()
-        if task in truth
-    }
-    return {IMAGE: preprocess.tensor, **{name: _as_input(v) for name, v in given.items()}}
+    return {IMAGE: preprocess.tensor, **signals}
 
 
 def _as_input(labels: npt.NDArray[Any]) -> Array:
     """Labels (H, W) or (H, W, C) as (1, C, H, W)."""
     planes = labels[..., None] if labels.ndim == 2 else labels
     return np.ascontiguousarray(planes.transpose(2, 0, 1)[None])
+
+
+def _noise(name: str, port: Port) -> Array:
+    """Numbers in 0..1 or, of ids, the first two, which every set of classes has."""
+    rng = np.random.default_rng((GOLDEN_SEED, zlib.crc32(name.encode())))
+    numbers = rng.random(port.shape) if port.dtype == FLOAT else rng.integers(0, 2, port.shape)
+    missing = rng.random(port.shape[1:]) < 0.25
+    return np.where(missing, port.none, numbers).astype(port.dtype)[None]
 
 
 def _golden_frame(spec: InputSpec) -> Frame:

@@ -22,14 +22,18 @@ def _evaluate_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("data", help=_DATA)
     parser.add_argument("--split", default="", help="which part of the data, such as val")
     parser.add_argument("--signals", nargs="*", default=[], help=_SIGNALS)
-    parser.add_argument("--json", type=Path, help="file for what is printed")
+    parser.add_argument(
+        "--json",
+        type=Path,
+        default=Path("out/evaluation.json"),
+        help="file for what is printed (default: out/evaluation.json)",
+    )
     parser.add_argument("--device", default="cpu", help="where torch runs a checkpoint")
 
 
 def _evaluate(args: Namespace) -> None:
     found = evaluate_file(args.model, args.data, args.split, args.signals, args.device)
-    if args.json:
-        write_json(args.json, found)
+    write_json(args.json, found)
     print(json.dumps(found, indent=1))
 
 

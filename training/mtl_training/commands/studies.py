@@ -18,12 +18,17 @@ def _toy_arguments(parser: ArgumentParser) -> None:
     settings = ToySettings()
     parser.add_argument("--out", type=Path, required=True, help="folder for all results")
     parser.add_argument("--seeds", type=int, default=settings.seeds, help="of the main tables")
+    parser.add_argument(
+        "--sweep-seeds", type=int, default=settings.sweep_seeds, help="of the sweeps; 0: none"
+    )
+    parser.add_argument("--seed", type=int, default=settings.seed, help="all others follow from it")
     parser.add_argument("--steps", type=int, default=settings.steps, help="of each network")
 
 
 def _toy(args: Namespace) -> None:
-    run_toy(args.out, ToySettings(seeds=args.seeds, steps=args.steps))
-    print((args.out / "table.md").read_text(encoding="utf-8"))
+    sweep_seeds = min(args.sweep_seeds, args.seeds)
+    settings = ToySettings(args.seeds, sweep_seeds, args.seed, steps=args.steps)
+    run_toy(args.out, settings)
 
 
 def _experiment_arguments(parser: ArgumentParser) -> None:
@@ -32,6 +37,7 @@ def _experiment_arguments(parser: ArgumentParser) -> None:
         "--out", type=Path, required=True, help="folder; what is done there is kept"
     )
     parser.add_argument("--only", nargs="*", default=[], metavar="METHOD", help="do these now")
+    parser.add_argument("--seeds", nargs="*", type=int, default=[], help="do these now")
     parser.add_argument("--list", action="store_true", help="say what there is to do, and end")
     add_machine(parser)
 
@@ -39,9 +45,9 @@ def _experiment_arguments(parser: ArgumentParser) -> None:
 def _experiment(args: Namespace) -> None:
     config = load_config(Experiment, args.config)
     if args.list:
-        print(*experiment.listing(config, args.out, args.only), sep="\n")
+        print(*experiment.listing(config, args.out, args.only, args.seeds), sep="\n")
         return
-    out = experiment.run(config, args.out, machine_of(args), args.only)
+    out = experiment.run(config, args.out, machine_of(args), args.only, args.seeds)
     print((out / "table.md").read_text(encoding="utf-8"))
 
 

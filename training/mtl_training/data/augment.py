@@ -3,8 +3,8 @@
 Zooming an image by s multiplies its focal length by s and leaves depth alone; the depth *at a
 canonical focal length*, which is what is learned, is divided by s (and inverse depth multiplied).
 Here that falls out of the intrinsics, which each step carries along, and of one call of
-`Task.zoomed` in `loader.Collate`. Where the camera is not known, the zoom itself stands for it: the
-whole image is taken to have been seen at the canonical focal length.
+`Task.zoomed` in `loader.Collate`. Where the camera is not known, the scale stands for it: the whole
+image, as prediction fits it into the input, is taken to be seen at the canonical focal length.
 """
 
 from __future__ import annotations
@@ -125,8 +125,7 @@ class Augmentation:
             },
             intrinsics=self._camera(sample.intrinsics, window),
         )
-        camera = view.intrinsics
-        return View(view, camera.fx / self.canonical_fx if camera else zoom)
+        return View(view, self._focal_ratio(view.intrinsics, window, size))
 
     def _image(self, part: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         shrinks = part.shape[1] > self.width
@@ -159,6 +158,15 @@ class Augmentation:
             return None
         cropped = camera.cropped(window.left, window.top, window.width, window.height)
         return cropped.resized(self.width, self.height)
+
+    def _focal_ratio(
+        self, camera: Intrinsics | None, window: Window, size: tuple[int, ...]
+    ) -> float:
+        """The view's focal length over the canonical one; of an unknown camera its scale alone."""
+        if camera is not None:
+            return camera.fx / self.canonical_fx
+        fitted = min(self.height / size[0], self.width / size[1])
+        return self.width / window.width / fitted
 
     def mirrored(self, view: View) -> View:
         """The mirror image, left to right."""

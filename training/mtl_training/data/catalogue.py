@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mtl_core.card import CLASSES
+from mtl_core.labels import LabelMap
 from mtl_training.config import DataConfig
 from mtl_training.data import nyuv2_mat, recording
 from mtl_training.data.camvid import CamVid
@@ -162,6 +164,28 @@ def open_source(data: DataConfig, view: View | None = None, seed: int = 0) -> Sa
     if data.source not in SOURCES:
         raise ConfigError(f"unknown source {data.source!r}, known: {', '.join(SOURCES)}")
     return SOURCES[data.source](data, view, seed)
+
+
+def check_same_classes(
+    label_map: LabelMap | None, source: SampleSource, names: Iterable[str]
+) -> None:
+    """Refuse data of other classes than a model's, where classes matter at all.
+
+    Args:
+        label_map: The model's; None = it has no classes.
+        source: The data.
+        names: Tasks and inputs that are learned, compared or given.
+
+    Raises:
+        ConfigError: The classes differ, whatever the maps are called.
+    """
+    theirs = source.label_map
+    if label_map is None or theirs is None or not CLASSES.intersection(names):
+        return
+    if label_map.classes != theirs.classes:
+        raise ConfigError(
+            f"the model says the classes of {label_map.name}, the data have {theirs.name}"
+        )
 
 
 def recognise(root: Path) -> str:

@@ -131,6 +131,10 @@ class Cityscapes:
         """See `SampleSource.labelled`."""
         return self._labelled.get(task, ())
 
+    def pseudo_labelled(self, task: str) -> Sequence[int]:
+        """See `SampleSource.pseudo_labelled`."""
+        return ()
+
     def _has_depth(self, name: str) -> bool:
         return self._disparity(name).is_file() and self._camera_file(name).is_file()
 

@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from mtl_core.errors import ImageError
+from mtl_core.images import check_whole
 from mtl_core.labels import UNLABELLED, LabelMap
 from mtl_training.errors import DatasetError
 
@@ -38,7 +40,7 @@ def read_image(path: Path) -> Mask:
     """An image file as (H, W, 3) uint8 RGB; grey images become three equal channels.
 
     Raises:
-        DatasetError: The file is missing or not an image.
+        DatasetError: The file is missing, cut short or not an image.
     """
     image = _decoded(path, _COLOUR)
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, image).astype(np.uint8, copy=False)
@@ -48,7 +50,7 @@ def read_mask(path: Path) -> Mask:
     """An image file of one 8-bit channel as (H, W) uint8.
 
     Raises:
-        DatasetError: The file is missing, not an image, or of another kind.
+        DatasetError: The file is missing, cut short, not an image, or of another kind.
     """
     return _one_channel(path, np.dtype(np.uint8)).astype(np.uint8, copy=False)
 
@@ -57,7 +59,7 @@ def read_uint16(path: Path) -> npt.NDArray[np.uint16]:
     """An image file of one 16-bit channel as (H, W) uint16.
 
     Raises:
-        DatasetError: The file is missing, not an image, or of another kind.
+        DatasetError: The file is missing, cut short, not an image, or of another kind.
     """
     return _one_channel(path, np.dtype(np.uint16)).astype(np.uint16, copy=False)
 
@@ -155,9 +157,15 @@ def stems(folder: Path, ending: str) -> tuple[str, ...]:
 
 
 def _decoded(path: Path, mode: int) -> npt.NDArray[Any]:
-    image = cv2.imread(str(path), mode)
+    try:
+        data = path.read_bytes()
+        check_whole(data)
+    except (OSError, ImageError) as err:
+        raise DatasetError(f"{path}: missing or not an image: {err}") from err
+    # OpenCV takes no empty buffer.
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), mode) if data else None
     if image is None:
-        raise DatasetError(f"{path}: missing or not an image")
+        raise DatasetError(f"{path}: missing or not an image: {len(data)} bytes")
     return image
 
 

@@ -6,8 +6,9 @@ devices or of earlier runs changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from mtl_training.data.augment import Augmentation, View
 from mtl_training.data.sample import PseudoLabel
 from mtl_training.data.source import SampleSource
-from mtl_training.errors import DatasetError
+from mtl_training.errors import ConfigError
 from mtl_training.tasks.base import Task
 
 Draw = tuple[int, int]
@@ -53,7 +54,7 @@ class BatchOrder(Sampler[list[Draw]]):
 
     Args:
         pools: Indices by pool; one pool is plain sampling.
-        batch_size: Over all devices together, a multiple of the number of pools.
+        batch_size: Over all devices together, a multiple of pools times devices.
         seed: Of all orders.
         first: Number of the first batch.
         last: One past the last batch.
@@ -70,8 +71,8 @@ class BatchOrder(Sampler[list[Draw]]):
         part: tuple[int, int] = (0, 1),
     ) -> None:
         """Refuse what gives uneven batches."""
-        if batch_size % len(pools) or batch_size % part[1]:
-            raise DatasetError(
+        if batch_size % (len(pools) * part[1]):
+            raise ConfigError(
                 f"a batch of {batch_size} cannot be shared by {len(pools)} pools and "
                 f"{part[1]} devices"
             )
@@ -84,13 +85,13 @@ class BatchOrder(Sampler[list[Draw]]):
 
     def __iter__(self) -> Iterator[list[Draw]]:
         """The draws of each batch."""
-        rank, devices = self._part
         for number in range(*self._range):
-            yield self._batch(number)[rank::devices]
+            yield self._batch(number)
 
     def _batch(self, number: int) -> list[Draw]:
-        """The pools take turns, so that every device gets of each."""
-        turns = range(number * self._share, (number + 1) * self._share)
+        """This device's part, with as much of each pool as any other device has."""
+        rank, devices = self._part
+        turns = range(number * self._share, (number + 1) * self._share)[rank::devices]
         return [pool.draw(turn) for turn in turns for pool in self._pools]
 
 
@@ -201,11 +202,12 @@ def pools(
         sources: In the order of their indices.
         tasks: What is learned.
         balanced: Whether the samples with truth of the rarest task make a pool, the rest another.
-        unlabelled: Whether samples without truth of any of the tasks are of use.
+        unlabelled: Whether samples without any labels of the tasks are of use.
     """
     by_task = [labelled(sources, task) for task in tasks]
+    taught = [*by_task, *(pseudo_labelled(sources, task) for task in tasks)]
     count = sum(len(source) for source in sources)
-    useful = set(range(count)) if unlabelled else {index for found in by_task for index in found}
+    useful = set(range(count)) if unlabelled else {index for found in taught for index in found}
     rare = min(by_task, key=len) if balanced else []
     rest = sorted(useful - set(rare))
     return [pool for pool in (rare, rest) if pool]
@@ -213,8 +215,21 @@ def pools(
 
 def labelled(sources: Sequence[SampleSource], task: str) -> list[int]:
     """Indices into the joined sources of the samples that have truth of a task."""
-    found, start = [], 0
-    for source in sources:
-        found += [start + index for index in source.labelled(task)]
-        start += len(source)
-    return found
+    return _indices(sources, lambda source: source.labelled(task))
+
+
+def pseudo_labelled(sources: Sequence[SampleSource], task: str) -> list[int]:
+    """Indices into the joined sources of the samples that have pseudo-labels of a task."""
+    return _indices(sources, lambda source: source.pseudo_labelled(task))
+
+
+def _indices(
+    sources: Sequence[SampleSource], of: Callable[[SampleSource], Sequence[int]]
+) -> list[int]:
+    """Indices into the joined sources, from those that `of` gives for each."""
+    starts = accumulate((len(source) for source in sources), initial=0)
+    return [
+        start + index
+        for start, source in zip(starts, sources, strict=False)
+        for index in of(source)
+    ]

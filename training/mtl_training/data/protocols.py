@@ -2,7 +2,8 @@
 
 Labels are kept and taken away by blocks of successive samples, because neighbours in a recording
 are almost the same picture: with single frames, a label that was taken away would be given by the
-next. A block is a scene where the source knows its scenes, else `block` samples.
+next. A block is a scene where the source knows its scenes, also where it was left and comes again;
+else it is `block` samples.
 
 Each task's blocks have an order of their own, drawn from the seed, and a task keeps the first of
 them: the labels of a small fraction are therefore a subset of those of a larger one.
@@ -15,7 +16,6 @@ import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +28,7 @@ from mtl_training.errors import ConfigError, DatasetError
 from mtl_training.files import write_json
 
 Block = tuple[str, ...]
-"""Names of successive samples."""
+"""Names of samples that keep and lose labels together."""
 
 SCHEMA = 1
 
@@ -165,10 +165,12 @@ def assign(source: SampleSource, imbalance: Imbalance) -> Assignment:
 
 
 def blocks_of(source: SampleSource, size: int) -> list[Block]:
-    """The source's samples in runs of one scene, else of `size`; the last may be shorter."""
+    """The source's samples by scene, else in runs of `size`; the last may be shorter."""
     keys = _scenes(source) or [str(index // size) for index in range(len(source))]
-    runs = groupby(zip(keys, source.names, strict=True), key=lambda pair: pair[0])
-    return [tuple(name for _, name in run) for _, run in runs]
+    blocks: dict[str, list[str]] = {}
+    for key, name in zip(keys, source.names, strict=True):
+        blocks.setdefault(key, []).append(name)
+    return [tuple(names) for names in blocks.values()]
 
 
 def _scenes(source: SampleSource) -> Sequence[str] | None:
@@ -287,7 +289,15 @@ class Subset:
 
     def labelled(self, task: str) -> Sequence[int]:
         """See `SampleSource.labelled`."""
-        there = frozenset(self.source.labelled(task))
+        return self._among(self.source.labelled(task))
+
+    def pseudo_labelled(self, task: str) -> Sequence[int]:
+        """See `SampleSource.pseudo_labelled`."""
+        return self._among(self.source.pseudo_labelled(task))
+
+    def _among(self, indices: Sequence[int]) -> tuple[int, ...]:
+        """Where those of the source's samples stand here."""
+        there = frozenset(indices)
         return tuple(at for at, index in enumerate(self.indices) if index in there)
 
     def __len__(self) -> int:

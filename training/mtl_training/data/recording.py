@@ -160,10 +160,17 @@ class Recording:
 
     def labelled(self, task: str) -> Sequence[int]:
         """See `SampleSource.labelled`."""
+        return self._in_state(task, LabelState.TRUTH)
+
+    def pseudo_labelled(self, task: str) -> Sequence[int]:
+        """See `SampleSource.pseudo_labelled`."""
+        return self._in_state(task, LabelState.PSEUDO)
+
+    def _in_state(self, task: str, state: LabelState) -> tuple[int, ...]:
         return tuple(
             index
             for index, entry in enumerate(self._entries)
-            if task in entry.labels and entry.labels[task].state is LabelState.TRUTH
+            if task in entry.labels and entry.labels[task].state is state
         )
 
     def _read(self, task: str, path: Path) -> npt.NDArray[Any]:

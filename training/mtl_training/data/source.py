@@ -36,3 +36,6 @@ class SampleSource(Protocol):
 
     def labelled(self, task: str) -> Sequence[int]:
         """Indices of the samples that have ground truth of a task."""
+
+    def pseudo_labelled(self, task: str) -> Sequence[int]:
+        """Indices of the samples that have pseudo-labels of a task."""

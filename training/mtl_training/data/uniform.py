@@ -15,7 +15,7 @@ class Uniform:
         names: Of the samples, in the order of recording.
         tasks: Of which each sample has ground truth.
         scenes: Where each sample was taken; None = unknown. Protocols never share out the samples
-            of one scene.
+            of one scene, also where it comes again.
     """
 
     label_map: LabelMap
@@ -30,3 +30,7 @@ class Uniform:
     def labelled(self, task: str) -> Sequence[int]:
         """Indices of the samples that have ground truth of a task."""
         return range(len(self)) if task in self.tasks else ()
+
+    def pseudo_labelled(self, task: str) -> Sequence[int]:
+        """See `SampleSource.pseudo_labelled`."""
+        return ()

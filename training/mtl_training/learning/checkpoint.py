@@ -28,14 +28,14 @@ def save(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, Any]) ->
     """Write tensors and notes (as JSON in the file's metadata).
 
     Raises:
-        CheckpointError: The disk is full, or the folder cannot be written.
+        OutputError: The disk is full, or the folder cannot be written.
     """
     plain = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
-    try:
-        with atomic(path) as part:
+    with atomic(path) as part:
+        try:
             save_file(plain, part, metadata={k: json.dumps(v) for k, v in notes.items()})
-    except (OSError, SafetensorError) as err:
-        raise CheckpointError(f"{path}: not written, what stood there is kept: {err}") from err
+        except SafetensorError as err:  # as which its library reports a full disk
+            raise OSError(str(err)) from err
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -134,5 +134,22 @@ def load_trained(path: Path) -> Trained:
     if "record" not in notes:
         raise CheckpointError(f"{file}: expected the record of a run in its metadata, got none")
     beside = file.parent / TEMPERATURES
-    temperatures = json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else {}
+    temperatures = read_record(beside) if beside.is_file() else {}
+    if not all(isinstance(t, float) and t > 0 for t in temperatures.values()):
+        raise CheckpointError(f"{beside}: numbers above 0 by task expected, got {temperatures}")
     return Trained(notes["record"], weights, file, temperatures)
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Read a JSON object that a run has written.
+
+    Raises:
+        CheckpointError: It is missing or damaged.
+    """
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as err:
+        raise CheckpointError(f"{path}: expected JSON of a run: {err}") from err
+    if not isinstance(record, dict):
+        raise CheckpointError(f"{path}: expected a JSON object, got {record!r:.80}")
+    return record

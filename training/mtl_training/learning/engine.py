@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,8 +18,8 @@ from torch.optim.swa_utils import AveragedModel
 
 from mtl_training.config import ScheduleConfig, TrainConfig
 from mtl_training.data.loader import Batch, BatchOrder, batches
-from mtl_training.errors import ResumeError
-from mtl_training.files import write_json
+from mtl_training.errors import DatasetError, DivergedError, ResumeError
+from mtl_training.files import remove_orphans, write_json
 from mtl_training.learning import checkpoint
 from mtl_training.learning.learner import TOTAL, Learner
 from mtl_training.learning.log import RunLog
@@ -97,7 +98,7 @@ def train(config: TrainConfig, folder: Path, machine: Machine, resume: bool = Fa
     """
     fabric = machine.fabric()
     if fabric.is_global_zero:
-        claim(folder, config, resume)
+        claim(folder, config, machine, resume)
     fabric.barrier()
     if not (folder / checkpoint.WEIGHTS).is_file():
         _learn(fabric, config, folder, machine)
@@ -107,7 +108,7 @@ def train(config: TrainConfig, folder: Path, machine: Machine, resume: bool = Fa
 
 def _learn(fabric: Fabric, config: TrainConfig, folder: Path, machine: Machine) -> None:
     material = gather(config)
-    run = new_run(config, material)
+    run = new_run(config, material, fabric)
     fabric.to_device(run.learner)
     fabric.to_device(run.averaged)
     path = folder / checkpoint.CHECKPOINT
@@ -122,7 +123,10 @@ def _learn(fabric: Fabric, config: TrainConfig, folder: Path, machine: Machine) 
             losses = learner(batch, run.step, run.averaged)
             optimizer.zero_grad(set_to_none=True)
             fabric.backward(losses[TOTAL])
-            fabric.clip_gradients(learner, optimizer, max_norm=CLIP, error_if_nonfinite=False)
+            norm = fabric.clip_gradients(
+                learner, optimizer, max_norm=CLIP, error_if_nonfinite=False
+            )
+            _check_finite(norm, losses, run.step)
             optimizer.step()
             run.averaged.update_parameters(run.learner.network)
             run.step += 1
@@ -130,9 +134,19 @@ def _learn(fabric: Fabric, config: TrainConfig, folder: Path, machine: Machine) 
             if fabric.is_global_zero and (run.step % machine.save_every == 0 or run.step == steps):
                 run.save(path)
     if fabric.is_global_zero:
-        record = json.loads((folder / checkpoint.RECORD).read_text(encoding="utf-8"))
+        record = checkpoint.read_record(folder / checkpoint.RECORD)
         state = run.network.state_dict()
         checkpoint.save(folder / checkpoint.WEIGHTS, state, {"record": record})
+
+
+def _check_finite(norm: Tensor | None, losses: Mapping[str, Tensor], step: int) -> None:
+    """Stop before a step would spoil the weights; an infinite loss has no finite gradient."""
+    if norm is not None and not torch.isfinite(norm):
+        shown = ", ".join(f"{name} {float(loss.detach()):.4g}" for name, loss in losses.items())
+        raise DivergedError(
+            f"step {step + 1}: the gradient is not finite (losses: {shown}); the last checkpoint "
+            "is kept, lower learning rates may help"
+        )
 
 
 def _batches(
@@ -151,7 +165,7 @@ def _batches(
         yield cast(Batch, fabric.to_device(batch))
 
 
-def new_run(config: TrainConfig, material: Material) -> Run:
+def new_run(config: TrainConfig, material: Material, fabric: Fabric | None = None) -> Run:
     """A network with pretrained encoders, or the weights it is to start from, before step 0."""
     torch.manual_seed(config.seed)
     network = build_network(config, material.learned)
@@ -161,16 +175,23 @@ def new_run(config: TrainConfig, material: Material) -> Run:
     else:
         network.load_imagenet()
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    learner = Learner(network, material.learned, input_tasks(config), config, material.balance)
-    decay = config.schedule.ema_decay
-    averaged = AveragedModel(network, avg_fn=partial(_moving_mean, decay), use_buffers=True)
+    inputs = input_tasks(config)
+    learner = Learner(network, material.learned, inputs, config, material.balance, fabric)
+    mean = partial(_moving_mean, config.schedule.ema_decay)
+    averaged = AveragedModel(network, multi_avg_fn=mean, use_buffers=True)
     return Run(learner, averaged, _optimizer(learner, config.schedule))
 
 
-def _moving_mean(decay: float, mean: Tensor, value: Tensor, count: Tensor) -> Tensor:
+def _moving_mean(
+    decay: float, means: Sequence[Tensor], values: Sequence[Tensor], count: Tensor | int
+) -> None:
     """One step of the averaged weights; early ones are soon forgotten, however short the run."""
-    share = min(decay, (1 + int(count)) / (10 + int(count)))
-    return mean.lerp(value, 1 - share) if mean.is_floating_point() else value
+    number = int(count)
+    if means[0].is_floating_point():
+        weight = 1 - min(decay, (1 + number) / (10 + number))
+        torch._foreach_lerp_(list(means), list(values), weight)
+    else:
+        torch._foreach_copy_(list(means), list(values))
 
 
 def _optimizer(learner: Learner, schedule: ScheduleConfig) -> torch.optim.Optimizer:
@@ -199,36 +220,48 @@ def _cosine(start: float, end: float, share: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * min(share, 1.0))) / 2
 
 
-def claim(folder: Path, config: TrainConfig, resume: bool) -> None:
+def claim(folder: Path, config: TrainConfig, machine: Machine, resume: bool) -> None:
     """Record what runs in this folder, or refuse it.
 
     Raises:
-        ResumeError: It holds a run of other settings, or an unfinished one and `resume` is not set.
+        ResumeError: It holds a run of other settings, or from other labels; or an unfinished one
+            and `resume` is not set.
     """
     path = folder / checkpoint.RECORD
-    fields = config_fields(config)
+    remove_orphans(folder)
+    plan = _plan(config)
+    start = {"commit": commit(), "environment": environment(machine)}
     if not path.exists():
-        write_json(path, _record(config))
+        write_json(path, {**plan, **start})
         return
-    before = json.loads(path.read_text(encoding="utf-8"))["config"]
-    if different := sorted(_differences(before, fields)):
+    before = checkpoint.read_record(path)
+    if different := sorted(_differences({name: before.get(name) for name in plan}, plan)):
         raise ResumeError(f"{folder} holds a run with other settings: {', '.join(different)}")
-    finished = (folder / checkpoint.WEIGHTS).exists()
-    if (folder / checkpoint.CHECKPOINT).exists() and not finished and not resume:
+    if (folder / checkpoint.WEIGHTS).exists() or not (folder / checkpoint.CHECKPOINT).exists():
+        return
+    if not resume:
         raise ResumeError(f"{folder} holds an unfinished run; --resume goes on with it")
+    write_json(path, {**before, "resumed": [*before.get("resumed", ()), start]})
 
 
-def _record(config: TrainConfig) -> dict[str, Any]:
-    """What `run.json` says, with the teachers behind pseudo-labels and the run behind a start."""
-    record = {
+def _plan(config: TrainConfig) -> dict[str, Any]:
+    """All that a run's result follows from but code and machine, by content and not by name."""
+    plan = {
         "config": config_fields(config),
-        "commit": commit(),
-        "environment": environment(),
+        "protocols": {d.protocol: _sha256(d.protocol) for d in config.data if d.protocol},
         "pseudo": {d.pseudo: teacher_of(Path(d.pseudo)) for d in config.data if d.pseudo},
     }
     if config.start:
-        record["start"] = dict(checkpoint.load_trained(Path(config.start)).record)
-    return record
+        plan["start"] = dict(checkpoint.load_trained(Path(config.start)).record)
+    # As JSON gives it back.
+    return dict(json.loads(json.dumps(plan)))
+
+
+def _sha256(path: str) -> str:
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError as err:
+        raise DatasetError(f"{path}: expected an imbalance protocol: {err}") from err
 
 
 def _differences(before: Any, now: Any, name: str = "") -> Iterator[str]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from mtl_training.config import LossConfig, TrainConfig
 from mtl_training.data.loader import Batch
 from mtl_training.learning.consistency import strong_view
 from mtl_training.network import Network, encoder_of
-from mtl_training.tasks.base import Task
+from mtl_training.tasks.base import SignalEncoder, Task
 
 TOTAL = "total"
 """Key of what is minimised, beside the losses by task."""
@@ -27,6 +29,7 @@ class Learner(nn.Module):
         inputs: Tasks whose signals it gets beside the image.
         config: Seed, weights and the input's normalisation.
         balance: Factor of each task's loss against truth, beside the configured ones.
+        fabric: The devices that share a batch; None = this one alone.
     """
 
     def __init__(
@@ -36,8 +39,10 @@ class Learner(nn.Module):
         inputs: Sequence[Task],
         config: TrainConfig,
         balance: Mapping[str, float],
+        fabric: Fabric | None = None,
     ) -> None:
         super().__init__()
+        self._fabric = fabric if fabric is not None and fabric.world_size > 1 else None
         self.network = network
         self._tasks = tuple(tasks)
         self._inputs = {encoder_of(task).input_name: task for task in inputs}
@@ -46,7 +51,8 @@ class Learner(nn.Module):
         self.register_buffer("_mean", torch.tensor(spec.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("_std", torch.tensor(spec.std).view(1, 3, 1, 1), persistent=False)
         if self._losses.weighting == "kendall":
-            self.log_variance = nn.ParameterDict({t.name: torch.zeros(()) for t in tasks})
+            weighed = [task.name for task in tasks if not task.likelihood]
+            self.log_variance = nn.ParameterDict({name: torch.zeros(()) for name in weighed})
 
     def normalised(self, image: Tensor) -> Tensor:
         """(N, 3, H, W) uint8 to the network's float32 input, channels last."""
@@ -62,11 +68,17 @@ class Learner(nn.Module):
             averaged: The averaged network, for consistency.
         """
         # On the CPU, so that it draws the same numbers whatever computes the rest.
-        generator = torch.Generator().manual_seed(_mixed(self._seed, step))
+        rank = self._fabric.global_rank if self._fabric else 0
+        generator = torch.Generator().manual_seed(_mixed(self._seed, step, rank))
         image, truth = self.normalised(batch["image"]), batch["truth"]
         signals = self._signals(truth)
         raw = self.network(image, self._dropped(signals, generator))
-        losses = {task.name: task.loss(raw[task.name], truth[task.name]) for task in self._tasks}
+        losses = {
+            task.name: self._fair(
+                task.loss(raw[task.name], truth[task.name]), task.count(truth[task.name])
+            )
+            for task in self._tasks
+        }
         sums = {name: self._weight(name) * loss for name, loss in losses.items()}
         for name, loss in self._pseudo(raw, batch).items():
             losses[f"{name}_pseudo"] = loss
@@ -92,18 +104,31 @@ class Learner(nn.Module):
         for name, signal in signals.items():
             chance = torch.rand(len(signal), 1, 1, 1, generator=generator)
             gone = (chance < self._losses.modality_dropout).to(signal.device)
-            nothing = torch.full_like(signal, encoder_of(self._inputs[name]).none)
+            encoder = cast(SignalEncoder, self.network.signals[name])
+            nothing = torch.full_like(signal, encoder.none)
             kept[name] = torch.where(gone, nothing, signal)
         return kept
 
     def _pseudo(self, raw: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
         return {
-            task.name: task.pseudo_loss(
-                raw[task.name], batch["value"][task.name], batch["weight"][task.name]
+            task.name: self._against(
+                task, raw, batch["value"][task.name], batch["weight"][task.name]
             )
             for task in self._tasks
             if task.name in batch["value"]
         }
+
+    def _against(
+        self, task: Task, raw: Mapping[str, Tensor], value: Tensor, weight: Tensor
+    ) -> Tensor:
+        return self._fair(task.pseudo_loss(raw[task.name], value, weight), (weight > 0).sum())
+
+    def _fair(self, loss: Tensor, count: Tensor) -> Tensor:
+        """A mean over this device's pixels as its part of the mean over all devices' pixels."""
+        if self._fabric is None:
+            return loss
+        everywhere = cast(Tensor, self._fabric.all_reduce(count.float(), reduce_op="sum"))
+        return loss * (count * self._fabric.world_size / everywhere.clamp(min=1))
 
     def _consistency(
         self,
@@ -125,9 +150,7 @@ class Learner(nn.Module):
         strong = strong_view(image, signals, values, sure, generator)
         raw = self.network(strong.image, self._dropped(strong.signals, generator))
         return {
-            task.name: task.pseudo_loss(
-                raw[task.name], strong.values[task.name], strong.weights[task.name]
-            )
+            task.name: self._against(task, raw, strong.values[task.name], strong.weights[task.name])
             for task in self._tasks
         }
 
@@ -140,17 +163,17 @@ class Learner(nn.Module):
         return torch.stack(parts).sum()
 
     def _tempered(self, name: str, loss: Tensor) -> Tensor:
-        """Kendall et al., CVPR 2018, in the form that suits likelihoods: exp(-s) loss + s."""
-        if self._losses.weighting != "kendall":
+        """Kendall et al., CVPR 2018: exp(-s) loss + s, where there is any loss to weigh."""
+        if self._losses.weighting != "kendall" or name not in self.log_variance:
             return loss
         s = self.log_variance[name]
-        tempered: Tensor = loss * torch.exp(-s) + s
+        tempered: Tensor = loss * torch.exp(-s) + s * (loss.detach() > 0)
         return tempered
 
 
-def _mixed(seed: int, step: int) -> int:
-    """One seed of two numbers."""
-    return int(np.random.SeedSequence((seed, step)).generate_state(1)[0])
+def _mixed(*numbers: int) -> int:
+    """One seed of several numbers."""
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
 def task_balance(losses: LossConfig, shares: Mapping[str, float]) -> dict[str, float]:

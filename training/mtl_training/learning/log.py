@@ -20,7 +20,7 @@ from rich.progress import (
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from mtl_training.files import write_text
+from mtl_training.files import write_text, writing
 
 METRICS = "metrics.jsonl"
 
@@ -95,10 +95,11 @@ class RunLog:
         means = {name: total / self._count for name, total in self._sums.items()}
         shown = " ".join(f"{name} {value:.3f}" for name, value in means.items())
         self._bar.update(self._task, losses=shown)
-        with self._path.open("a", encoding="utf-8") as log:
-            log.write(json.dumps({"step": step, **means}) + "\n")
-        for name, value in means.items():
-            self._board.add_scalar(name, value, step)
+        with writing(self._path):
+            with self._path.open("a", encoding="utf-8") as log:
+                log.write(json.dumps({"step": step, **means}, allow_nan=False) + "\n")
+            for name, value in means.items():
+                self._board.add_scalar(name, value, step)
         self._sums.clear()
         self._count = 0
 

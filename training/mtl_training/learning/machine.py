@@ -1,4 +1,4 @@
-"""On what a network is trained; it changes how fast, not what comes out."""
+"""On what a network is trained: what it learns is the same, but for rounding and batch norm."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from lightning_fabric import Fabric
 
-Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+Precision = Literal["32-true", "bf16-mixed"]
 
 _PACKAGES = ("torch", "lightning-fabric", "numpy", "opencv-python", "opencv-python-headless")
 
@@ -22,6 +22,7 @@ class Machine:
     Attributes:
         accelerator: auto, cpu or cuda.
         devices: How many; more than one trains distributed (DDP), which on CPUs means processes.
+            Losses are means over all devices' pixels; batch norm sees each device's share.
         precision: `32-true`; on GPUs `bf16-mixed` is faster. On CPUs without bf16 it is far slower.
         workers: Processes on each device that prepare images; 0 = the training process itself.
         save_every: Steps between checkpoints.
@@ -45,9 +46,11 @@ class Machine:
         return fabric
 
 
-def environment() -> dict[str, Any]:
+def environment(machine: Machine) -> dict[str, Any]:
     """What a result may depend on beside configuration and commit."""
     return {
+        "devices": f"{machine.devices} {machine.accelerator}",
+        "precision": machine.precision,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "threads": torch.get_num_threads(),

@@ -9,16 +9,17 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from mtl_core.labels import LabelMap
 from mtl_training.config import DataConfig, TrainConfig
 from mtl_training.data.augment import Augmentation
-from mtl_training.data.catalogue import View, open_source
+from mtl_training.data.catalogue import View, check_same_classes, open_source
 from mtl_training.data.loader import Views, labelled, pools
 from mtl_training.data.protocols import Assignment, limit
 from mtl_training.data.source import SampleSource
 from mtl_training.errors import ConfigError
 from mtl_training.learning.learner import task_balance
 from mtl_training.network import input_tasks
-from mtl_training.pseudo.store import WithPseudo
+from mtl_training.pseudo.store import Filtered, WithPseudo
 from mtl_training.tasks.base import Task
 from mtl_training.tasks.registry import build_tasks
 
@@ -54,7 +55,7 @@ def gather(config: TrainConfig) -> Material:
     sources = [open_data(data, config, tasks) for data in config.data]
     if config.losses.class_weighting == "frequency":
         learned = [_weighted(task, sources) for task in learned]
-    unlabelled = config.losses.consistency > 0 or any(data.pseudo for data in config.data)
+    unlabelled = config.losses.consistency > 0
     drawn = pools(sources, config.tasks.names, config.schedule.balanced, unlabelled)
     count = sum(map(len, drawn))
     if count < config.schedule.batch_size:
@@ -84,19 +85,19 @@ def open_data(data: DataConfig, config: TrainConfig, tasks: Mapping[str, Task]) 
     source = open_source(data, view, config.seed)
     check_label_map(source, config)
     if data.protocol:
-        source = limit(source, Assignment.load(Path(data.protocol)), data.keep_calibration)
+        source = limit(
+            source, Assignment.load(Path(data.protocol)), config.network.role == "student"
+        )
+    learned = list(tasks.values())
     if data.pseudo:
-        source = WithPseudo(source, Path(data.pseudo), list(tasks.values()), config.losses)
-    return source
+        return WithPseudo(source, Path(data.pseudo), learned, config.losses, data)
+    return Filtered(source, learned, config.losses)
 
 
 def check_label_map(source: SampleSource, config: TrainConfig) -> None:
-    """Refuse a source whose classes are not those that the model learns."""
-    theirs = source.label_map
-    if theirs is not None and theirs.name != config.tasks.label_map:
-        raise ConfigError(
-            f"the model learns the classes of {config.tasks.label_map}, the data have {theirs.name}"
-        )
+    """Refuse a source whose classes are not those that the model learns or is given."""
+    names = {*config.tasks.names, *config.network.inputs}
+    check_same_classes(LabelMap.load(config.tasks.label_map), source, names)
 
 
 def _weighted(task: Task, sources: Sequence[SampleSource]) -> Task:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, Self
 
 import cv2
 import numpy as np
@@ -24,10 +24,16 @@ Grid = npt.NDArray[np.float32]
 
 
 class Metric(Protocol):
-    """Accumulates a task's errors over a whole data set."""
+    """Accumulates a task's errors over a whole data set; see `mtl_core.metrics.Sums`."""
 
     def update(self, predicted: Labels, truth: Labels) -> None:
         """Add one image; both at the truth's size."""
+
+    def sums(self) -> npt.NDArray[np.float64]:
+        """All that was accumulated, (K,); the sums of two sets add up to those of both."""
+
+    def with_sums(self, sums: npt.NDArray[np.float64]) -> Self:
+        """A metric of the same kind that has accumulated these; this one stays as it is."""
 
     def figures(self) -> dict[str, Any]:
         """Figures by name; NaN for what nothing was measured of."""
@@ -69,6 +75,9 @@ class Task(ABC):
         interpolation: How labels are resized; "nearest" where a mean of two labels is none.
         fills_holes: Whether pseudo-labels fill the pixels that a labelled image leaves unknown: yes
             for a sensor, no for an annotator, who left them out on purpose.
+        power: Labels of the same view through s times the focal length are s**power times these.
+        likelihood: Whether its losses are likelihoods with an uncertainty of their own for each
+            pixel, which needs no weight for the whole task beside it, and may be negative.
         figures: The figures that a comparison reports, with +1 where more is better, else -1;
             the first one decides.
     """
@@ -78,6 +87,8 @@ class Task(ABC):
     origin: str
     interpolation: ClassVar[Literal["nearest", "linear"]] = "nearest"
     fills_holes: ClassVar[bool] = False
+    power: ClassVar[int] = 0
+    likelihood: ClassVar[bool] = False
     figures: ClassVar[Mapping[str, int]]
 
     # ---- labels as arrays ----------------------------------------------------------------------
@@ -96,7 +107,7 @@ class Task(ABC):
 
     def zoomed(self, labels: Labels, s: float) -> Labels:
         """What the labels are for the same view through s times the focal length."""
-        return labels
+        return labels * np.float32(s**self.power) if self.power else labels
 
     # ---- learning ------------------------------------------------------------------------------
 
@@ -108,6 +119,10 @@ class Task(ABC):
             raw: (N, channels, h, w) float32, the head's output.
             target: (N, H, W) or (N, H, W, C), stacked labels.
         """
+
+    @abstractmethod
+    def count(self, target: Tensor) -> Tensor:
+        """Number of labelled pixels of stacked labels, over which `loss` is a mean; 0-d."""
 
     @abstractmethod
     def pseudo_loss(self, raw: Tensor, value: Tensor, weight: Tensor) -> Tensor:

@@ -124,6 +124,8 @@ class Depth(Task):
     channels = 2
     origin = "depth"
     fills_holes = True
+    power = -1
+    likelihood = True
     figures: ClassVar[Mapping[str, int]] = {"rmse": -1, "absrel": -1, "delta1": +1}
 
     def __init__(self, spec: DepthSpec, loss: str = "laplace", gradient: float = 0.0) -> None:
@@ -140,10 +142,6 @@ class Depth(Task):
     def known(self, labels: Labels) -> npt.NDArray[np.bool_]:
         """See `Task.known`."""
         return np.isfinite(labels) & (labels > 0)
-
-    def zoomed(self, labels: Labels, s: float) -> Labels:
-        """Seen through s times the focal length, things look s times as near."""
-        return labels / np.float32(s)
 
     def _decode(self, raw: Tensor) -> tuple[Tensor, Tensor]:
         """Log depth and log-scale, each (N, 1, h, w)."""
@@ -167,7 +165,12 @@ class Depth(Task):
         log_depth, scale = self._decode(raw)
         usable = (value > 0) & (weight[:, None] > 0)
         error = (log_depth - torch.log(torch.where(usable, value, 1.0))).abs()
-        return weighted_mean(laplace.nll(error, scale)[:, 0], weight * usable[:, 0])
+        loss = laplace.distilled(error, scale, weight[:, None], math.log(RIGHT))
+        return weighted_mean(loss[:, 0], weight * usable[:, 0])
+
+    def count(self, target: Tensor) -> Tensor:
+        """See `Task.count`."""
+        return (torch.isfinite(target) & (target > 0)).sum()
 
     def tempered(self, raw: Tensor, temperature: float) -> Tensor:
         """See `Task.tempered`."""

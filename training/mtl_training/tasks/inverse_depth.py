@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -37,6 +38,8 @@ class InverseDepth(Task):
     channels = 2
     origin = "depth"
     fills_holes = True
+    power = 1
+    likelihood = True
     figures: ClassVar[Mapping[str, int]] = {"inverse_abs": -1, "inverse_rel": -1}
 
     def absent(self, height: int, width: int) -> Labels:
@@ -47,10 +50,6 @@ class InverseDepth(Task):
         """See `Task.known`."""
         return np.isfinite(labels) & (labels > 0)
 
-    def zoomed(self, labels: Labels, s: float) -> Labels:
-        """Seen through s times the focal length, the inverse of the distance grows s times."""
-        return labels * np.float32(s)
-
     def _decode(self, raw: Tensor) -> tuple[Tensor, Tensor]:
         return functional.softplus(raw[:, :1]) + 1e-6, laplace.log_scale(raw, 1)
 
@@ -59,16 +58,19 @@ class InverseDepth(Task):
         known = torch.isfinite(target) & (target > 0)
         value, scale = self._decode(to_target_size(raw, *target.shape[-2:]))
         truth = torch.where(known, target, 1.0)[:, None]
-        return weighted_mean(self._error(value, truth, scale)[:, 0], known.to(raw.dtype))
+        loss = (value - truth).abs() + laplace.nll(_in_log(value, truth).detach(), scale)
+        return weighted_mean(loss[:, 0], known.to(raw.dtype))
+
+    def count(self, target: Tensor) -> Tensor:
+        """See `Task.count`."""
+        return (torch.isfinite(target) & (target > 0)).sum()
 
     def pseudo_loss(self, raw: Tensor, value: Tensor, weight: Tensor) -> Tensor:
         """See `Task.pseudo_loss`."""
         predicted, scale = self._decode(raw)
-        return weighted_mean(self._error(predicted, value, scale)[:, 0], weight)
-
-    def _error(self, value: Tensor, truth: Tensor, scale: Tensor) -> Tensor:
-        in_log = (torch.log(value) - torch.log(truth.clamp(min=1e-6))).abs()
-        return (value - truth).abs() + laplace.nll(in_log.detach(), scale)
+        in_log = _in_log(predicted, value).detach()
+        of_scale = laplace.distilled(in_log, scale, weight[:, None], math.log(RIGHT))
+        return weighted_mean(((predicted - value).abs() + of_scale)[:, 0], weight)
 
     def tempered(self, raw: Tensor, temperature: float) -> Tensor:
         """See `Task.tempered`."""
@@ -81,7 +83,7 @@ class InverseDepth(Task):
 
     def confidence(self, outputs: Mapping[str, Tensor]) -> Tensor:
         """Probability that the ratio to the truth is below 1.25."""
-        return laplace.chance_below(float(np.log(RIGHT)), outputs["inverse_depth_log_scale"])
+        return laplace.chance_below(math.log(RIGHT), outputs["inverse_depth_log_scale"])
 
     def predicted(self, prediction: Prediction) -> Labels:
         """For the image's own camera."""
@@ -105,3 +107,8 @@ class InverseDepth(Task):
         return colour_depth(
             (1 / np.maximum(labels, 1e-6)).astype(np.float32), float(1 / np.nanmin(labels))
         )
+
+
+def _in_log(value: Tensor, truth: Tensor) -> Tensor:
+    """Absolute difference of the logarithms."""
+    return (torch.log(value) - torch.log(truth.clamp(min=1e-6))).abs()

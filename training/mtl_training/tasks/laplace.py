@@ -24,6 +24,22 @@ def nll(error: Tensor, scale: Tensor) -> Tensor:
     return error * torch.exp(-scale) + scale
 
 
+def distilled(error: Tensor, scale: Tensor, chance: Tensor, limit: float) -> Tensor:
+    """The likelihood of errors against answers that are uncertain themselves.
+
+    The scale learns the answer's own expected error and the distance to it: that distance alone
+    would teach it to be surer than the one it learns from.
+
+    Args:
+        error: Absolute errors against the answers.
+        scale: Predicted log-scales.
+        chance: Probability, as `chance_below` gives it, that an answer is off by less than a limit.
+        limit: That limit.
+    """
+    expected = -limit / torch.log1p(-chance.clamp(1e-3, 1 - 1e-3))
+    return error * torch.exp(-scale.detach()) + nll(error.detach() + expected, scale)
+
+
 def chance_below(limit: float, scale: Tensor) -> Tensor:
     """Probability that the absolute error is below a limit, under a log-scale."""
     return 1 - torch.exp(-limit * torch.exp(-scale))

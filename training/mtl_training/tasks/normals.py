@@ -71,6 +71,7 @@ class Normals(Task):
     channels = 4
     origin = "depth"
     fills_holes = True
+    likelihood = True
     figures: ClassVar[Mapping[str, int]] = {"angle": -1, "within_30": +1}
 
     def absent(self, height: int, width: int) -> Labels:
@@ -88,21 +89,26 @@ class Normals(Task):
     def _decode(self, raw: Tensor) -> tuple[Tensor, Tensor]:
         return functional.normalize(raw[:, :3], dim=1, eps=1e-6), laplace.log_scale(raw, 3)
 
-    def _nll(self, raw: Tensor, truth: Tensor) -> Tensor:
+    def _chord(self, raw: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+        """Distance between predicted and true vectors, and its log-scale, each (N, h, w)."""
         normals, scale = self._decode(raw)
-        chord = torch.sqrt(((normals - truth) ** 2).sum(dim=1) + 1e-8)
-        return laplace.nll(chord, scale[:, 0])
+        return torch.sqrt(((normals - truth) ** 2).sum(dim=1) + 1e-8), scale[:, 0]
 
     def loss(self, raw: Tensor, target: Tensor) -> Tensor:
         """See `Task.loss`."""
         known = torch.isfinite(target).all(dim=3)
         truth = torch.nan_to_num(target, nan=0.0).permute(0, 3, 1, 2)
         resized = to_target_size(raw, *known.shape[-2:])
-        return weighted_mean(self._nll(resized, truth), known.to(raw.dtype))
+        return weighted_mean(laplace.nll(*self._chord(resized, truth)), known.to(raw.dtype))
+
+    def count(self, target: Tensor) -> Tensor:
+        """See `Task.count`."""
+        return torch.isfinite(target).all(dim=3).sum()
 
     def pseudo_loss(self, raw: Tensor, value: Tensor, weight: Tensor) -> Tensor:
         """See `Task.pseudo_loss`."""
-        return weighted_mean(self._nll(raw, value), weight)
+        chord, scale = self._chord(raw, value)
+        return weighted_mean(laplace.distilled(chord, scale, weight, _RIGHT_CHORD), weight)
 
     def tempered(self, raw: Tensor, temperature: float) -> Tensor:
         """See `Task.tempered`."""

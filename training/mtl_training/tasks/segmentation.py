@@ -37,10 +37,14 @@ class IouMetric(ConfusionMatrix):
         self._classes = label_map.classes
 
     def figures(self) -> dict[str, Any]:
-        """`miou`, `classes` (how many occur) and `iou` by class (NaN = does not occur)."""
-        per_class = dict(zip(self._classes, self.iou().tolist(), strict=True))
-        occurring = int(np.count_nonzero(self.counts.sum(axis=1)))
-        return {"miou": self.miou(), "classes": occurring, "iou": per_class}
+        """`miou`, `classes` (how many occur), by class `iou` (NaN: none) and `pixels`."""
+        pixels = self.counts.sum(axis=1).astype(int)
+        return {
+            "miou": self.miou(),
+            "classes": int(np.count_nonzero(pixels)),
+            "iou": dict(zip(self._classes, self.iou().tolist(), strict=True)),
+            "pixels": dict(zip(self._classes, pixels.tolist(), strict=True)),
+        }
 
 
 class LabelEncoder(SignalEncoder):
@@ -113,7 +117,11 @@ class Segmentation(Task):
         total = functional.cross_entropy(
             logits, target.long(), weights, ignore_index=UNLABELLED, reduction="sum"
         )
-        return total / (target != UNLABELLED).sum().clamp(min=1)
+        return total / self.count(target).clamp(min=1)
+
+    def count(self, target: Tensor) -> Tensor:
+        """See `Task.count`."""
+        return (target != UNLABELLED).sum()
 
     def pseudo_loss(self, raw: Tensor, value: Tensor, weight: Tensor) -> Tensor:
         """Cross-entropy against the probabilities."""

@@ -30,8 +30,8 @@ class CoupledPair:
         formula: The two functions, for a reader.
         common: y2(x), the task with many labels.
         rare: y1(x, y2), the task with few.
-        stranger: A function of x alone, as restless as `rare`, that replaces it where the coupling
-            is weak.
+        stranger: A function of x alone that replaces `rare` where the coupling is weak. It is the
+            easier of the two, so a sweep over coupling compares arms, not couplings.
     """
 
     name: str
@@ -91,4 +91,5 @@ PAIRS = {
         ),
     )
 }
-"""Fixed before anything was trained. The first is the study's, the second confirms the sign."""
+"""Fixed before anything was trained. The first is the study's, the second asks whether
+the sign holds elsewhere."""

@@ -192,5 +192,8 @@ def _sweep_part(summary: Mapping[str, Any]) -> list[str]:
         f"## Where pseudo-labels hurt (against multi-task, p < {SIGNIFICANT})",
         found,
         f"## Sweeps on {summary['pair']}, {seeds} seeds",
+        "labels-N: N inputs have both labels; noise: sd added to the pseudo-labels; coupling-C: "
+        "how much of the rare function follows from the common one; decay-D: weight decay of "
+        "all students.",
         "\n".join(lines),
     ]
