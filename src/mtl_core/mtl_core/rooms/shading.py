@@ -99,7 +99,7 @@ def _openness(camera: Camera, seen: Surfaces, height: int, width: int) -> Floats
     step = _OCCLUSION_STEP
     points = _thinned(seen.points.reshape(3, height, width), step)
     normals = _thinned(seen.normals.reshape(3, height, width), step)
-    coarse = occlusion(points, normals, camera.pixel * step)
+    coarse = occlusion(points, normals, float(camera.pixel * step))
     return _enlarged(binomial(coarse), step, (height, width))
 
 
