@@ -132,7 +132,7 @@ def test_the_run_folder_says_how_its_result_came_about(config, made_data, tmp_pa
     record = json.loads((tmp_path / RECORD).read_text())
     assert set(record) == {"config", "commit", "environment", "protocols", "pseudo"}
     assert record["config"] == config_fields(config)
-    assert record["environment"]["packages"]["torch"] == torch.__version__
+    assert record["environment"]["torch"] == torch.__version__
     assert logged(tmp_path) == [4]
     assert any((tmp_path / "tensorboard").iterdir())
     assert load_trained(tmp_path).config == config

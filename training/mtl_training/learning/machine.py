@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 
 Precision = Literal["32-true", "bf16-mixed"]
 
-_PACKAGES = ("torch", "lightning-fabric", "numpy", "opencv-python", "opencv-python-headless")
+_PACKAGES = ("lightning-fabric", "numpy", "opencv-python", "opencv-python-headless")
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ def environment(machine: Machine) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "torch": torch.__version__,  # with its build, which pip's own record leaves out
         "packages": {name: found for name in _PACKAGES if (found := _version(name))},
     }
 
