@@ -21,31 +21,22 @@ from mtl_training.learning.machine import Machine
 from mtl_training.settings import load_config, parse_config
 from mtl_training.tasks.depth import Depth
 from mtl_training.tasks.registry import TASKS, build_tasks
+from tiny_study import SHARED
 
-TOML = """
+TOML = (
+    """
 name = "tiny"
 seeds = [0, 1]
 resamples = 20
 
-[tasks]
-names = ["segmentation", "depth"]
-label_map = "nyu13"
-canonical_fx = 77.8
-min_depth_m = 0.3
-max_depth_m = 12.0
-
-[network]
-height = 64
-width = 96
-
-[data]
-train = {source = "nyuv2", split = "fit"}
-test = {source = "nyuv2", split = "fit"}
-
+"""
+    + SHARED
+    + """
 [teacher]
 schedule = {steps = 2, batch_size = 2, ema_decay = 0.5}
 losses = {modality_dropout = 0.0}
 """
+)
 
 
 @pytest.fixture(scope="module")

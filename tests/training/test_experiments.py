@@ -33,28 +33,18 @@ from mtl_training.models import open_model
 from mtl_training.settings import config_fields, load_config, parse_config
 from mtl_training.tasks.depth import Depth
 from mtl_training.tasks.registry import build_tasks
+from tiny_study import SHARED
 
 CONFIGS = Path(experiments.__file__).parents[2] / "configs" / "experiments"
 
-TOML = """
+TOML = (
+    """
 name = "tiny"
 seeds = [0, 1]
 
-[tasks]
-names = ["segmentation", "depth"]
-label_map = "nyu13"
-canonical_fx = 77.8
-min_depth_m = 0.3
-max_depth_m = 12.0
-
-[network]
-height = 64
-width = 96
-
-[data]
-train = {source = "nyuv2", split = "fit"}
-test = {source = "nyuv2", split = "fit"}
-
+"""
+    + SHARED
+    + """
 [data.protocol]
 kind = "fraction"
 fractions = {segmentation = 0.75}
@@ -82,6 +72,7 @@ losses.pseudo_threshold = 0.0
 compare = [["teacher_student", "multi_task"]]
 resamples = 20
 """
+)
 
 
 @pytest.fixture(scope="module")

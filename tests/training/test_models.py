@@ -8,6 +8,7 @@ import torch
 
 import tiny_student
 import untrained
+from mtl_core.card import METRIC
 from mtl_core.errors import ModelError
 from mtl_core.images import ColourImage
 from mtl_core.interface import FLOAT, Port, check
@@ -124,7 +125,9 @@ def trained(config, tmp_path, **record):
 def card(config, tmp_path, **record):
     found = trained(config, tmp_path, **record)
     network = load_network(found)
-    return card_of(found, {*network.signals, *network.names})
+    names = {*network.signals, *network.names}
+    power = {name: power for name, power in METRIC.items() if name in names}
+    return card_of(found, names, power)
 
 
 @pytest.mark.parametrize(

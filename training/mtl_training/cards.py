@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
-from mtl_core.card import CLASSES, METRIC, ModelCard
+from mtl_core.card import CLASSES, ModelCard
 from mtl_core.labels import LabelMap
 from mtl_training.learning.checkpoint import Trained
 
@@ -38,12 +38,13 @@ _AND = "; on "
 _END = f". {_CODE} The code is Apache-2.0."
 
 
-def card_of(trained: Trained, names: Collection[str]) -> ModelCard:
+def card_of(trained: Trained, names: Collection[str], power: Mapping[str, int]) -> ModelCard:
     """The card of a network, without figures.
 
     Args:
         trained: The run that made it.
         names: Of its inputs beside the image and of its outputs.
+        power: See `ModelCard.power`; empty for a network to which no depth matters.
     """
     config = trained.config
     return ModelCard(
@@ -51,7 +52,8 @@ def card_of(trained: Trained, names: Collection[str]) -> ModelCard:
         role=config.network.role,
         input=config.network.spec,
         label_map=LabelMap.load(config.tasks.label_map) if CLASSES.intersection(names) else None,
-        depth=config.tasks.depth if METRIC.keys() & set(names) else None,
+        depth=config.tasks.depth if power else None,
+        power=power,
         data=tuple(_described(record) for record in ancestry(trained.record)),
         licence=_licence(trained.record),
         metrics={},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -58,12 +57,8 @@ class TorchModel:
             name: _port(name, encoder, spec) for name, encoder in self.network.signals.items()
         }
         self.outputs = self.network.names
-        power = _powers(trained.config)
-        self.card = replace(
-            card_of(trained, {*self.signals, *self.outputs}),
-            depth=trained.config.tasks.depth if power else None,
-            power=power,
-        )
+        names = {*self.signals, *self.outputs}
+        self.card = card_of(trained, names, _powers(trained.config))
         self.provider = f"torch on {self._device}"
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, npt.NDArray[np.float32]]:

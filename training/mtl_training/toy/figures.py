@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from mtl_training.toy.study import (
     TEACHER_STUDENT,
     WEIGHTS,
     Outcome,
+    Point,
     coupling_points,
     decay_points,
     keep_arm,
@@ -147,21 +148,24 @@ def _keep(axes: Axes, settings: ToySettings, outcomes: Outcomes) -> None:
     _finish(axes, "quality against quantity")
 
 
+def _both_arms(
+    axes: Axes, points: Sequence[Point], at: Sequence[float], outcomes: Outcomes
+) -> None:
+    for arm in (MULTI, TEACHER_STUDENT):
+        curve(axes, at, [seed_errors(outcomes[point.name], arm) for point in points], arm)
+
+
 def _coupling(axes: Axes, settings: ToySettings, outcomes: Outcomes) -> None:
     points = coupling_points(settings)
-    for arm in (MULTI, TEACHER_STUDENT):
-        rows = [seed_errors(outcomes[point.name], arm) for point in points]
-        curve(axes, [point.settings.coupling for point in points], rows, arm)
+    _both_arms(axes, points, [point.settings.coupling for point in points], outcomes)
     axes.set_xlabel("share of the rare function that follows from the common one")
     _finish(axes, "coupling")
 
 
 def _decay(axes: Axes, settings: ToySettings, outcomes: Outcomes) -> None:
     points = decay_points(settings)
-    for arm in (MULTI, TEACHER_STUDENT):
-        rows = [seed_errors(outcomes[point.name], arm) for point in points]
-        curve(axes, [point.settings.student_decay for point in points], rows, arm)
-    axes.set(xscale="symlog", xlabel="weight decay of every student")
+    _both_arms(axes, points, [point.settings.student_decay for point in points], outcomes)
+    axes.set_xlabel("weight decay of every student")
     axes.set_xscale("symlog", linthresh=0.03)
     _finish(axes, "regularisation")
 
