@@ -61,9 +61,12 @@ def _norm(channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
 
 
-def _same_pad(kernel: int, stride: int) -> nn.Module:
+def _same_pad(kernel: int, stride: int) -> tuple[nn.Module, int]:
+    """What pads before a convolution, and what the convolution itself, at less cost, pads."""
     before, after = (kernel - stride) // 2, (kernel - stride + 1) // 2
-    return nn.ZeroPad2d((before, after, before, after))
+    if before == after:
+        return nn.Identity(), before
+    return nn.ZeroPad2d((before, after, before, after)), 0
 
 
 class InvertedResidual(nn.Module):
@@ -77,8 +80,10 @@ class InvertedResidual(nn.Module):
         if self.expands:
             self.expand_conv = nn.Conv2d(inputs, hidden, 1, bias=False)
             self.bn0 = _norm(hidden)
-        self.pad = _same_pad(kernel, stride)
-        self.depthwise_conv = nn.Conv2d(hidden, hidden, kernel, stride, groups=hidden, bias=False)
+        self.pad, padding = _same_pad(kernel, stride)
+        self.depthwise_conv = nn.Conv2d(
+            hidden, hidden, kernel, stride, padding, groups=hidden, bias=False
+        )
         self.bn1 = _norm(hidden)
         self.project_conv = nn.Conv2d(hidden, outputs, 1, bias=False)
         self.bn2 = _norm(outputs)
@@ -106,8 +111,8 @@ class EfficientNetLite(nn.Module):
         super().__init__()
         self._variant = variant
         stages = VARIANTS[variant]
-        self.pad = _same_pad(3, 2)
-        self.conv_stem = nn.Conv2d(planes, 32, 3, 2, bias=False)
+        self.pad, padding = _same_pad(3, 2)
+        self.conv_stem = nn.Conv2d(planes, 32, 3, 2, padding, bias=False)
         self.bn0 = _norm(32)
         self.activation = nn.ReLU6(inplace=True)
         blocks: list[nn.Module] = []
