@@ -19,7 +19,7 @@ from mtl_training.errors import ConfigError, DatasetError
 from mtl_training.evaluate import PerImage, evaluate
 from mtl_training.experiments import experiment as experiments
 from mtl_training.experiments.affinity import Affinity, evaluations, pairs
-from mtl_training.experiments.chain import PROTOCOL, StudentStage
+from mtl_training.experiments.chain import PROTOCOL, TrainStage
 from mtl_training.experiments.design import Experiment
 from mtl_training.experiments.evaluation import EvaluationStage, rows_in
 from mtl_training.experiments.experiment import jobs, listing, run
@@ -216,6 +216,39 @@ def test_the_teacher_does_not_see_what_it_is_calibrated_on(finished):
         config = config_fields(config)
         assert config["tasks"]["names"] == ["segmentation"]
         assert json.loads((folder / "temperatures.json").read_text()).keys() == {"segmentation"}
+
+
+def test_a_teacher_may_learn_from_another_ones_labels(tiny, data, machine, tmp_path):
+    """The second round sees the first one's labels, and still nothing of the set-aside samples."""
+    first = tiny.teachers["multi_modal"]
+    rounds = {**tiny.teachers, "second": replace(first, teacher="multi_modal")}
+    study = with_methods(replace(tiny, teachers=rounds), taught_twice={"teacher": "second"})
+    out = run(study, tmp_path, machine, seeds=[0])
+    (earlier,) = (name for name in stages(out, "teacher") if "with-pseudo" not in name)
+    (later,) = (name for name in stages(out, "teacher") if "with-pseudo" in name)
+    (result,) = lines(out)
+    assert result["stages"].index(earlier) < result["stages"].index(later)
+    config = load_trained(out / "stages" / later).config
+    assert Path(config.data[0].pseudo).parent.name in stages(out, "pseudo")
+    source = open_data(config.data[0], config, {t.name: t for t in build_tasks(tiny.tasks)})
+    (protocol,) = stages(out, "protocol")
+    (aside,) = json.loads((out / "stages" / protocol / PROTOCOL).read_text())["calibration"]
+    index = source.names.index(aside)
+    assert index not in source.labelled("segmentation")
+    assert index not in source.pseudo_labelled("segmentation")
+    assert len(source.pseudo_labelled("segmentation")) == 1
+    student = load_trained(out / "stages" / stages(out, "student")[0])
+    assert Path(student.config.data[0].pseudo).parent.name.startswith("pseudo-segmentation")
+    assert student.config.data[0].pseudo != config.data[0].pseudo
+
+
+def test_teachers_in_a_circle_are_refused(tiny):
+    one = tiny.teachers["multi_modal"]
+    circle = {"multi_modal": replace(one, teacher="b"), "b": replace(one, teacher="multi_modal")}
+    with pytest.raises(ConfigError, match=r"circle.*multi_modal from b from multi_modal"):
+        replace(tiny, teachers=circle)
+    with pytest.raises(ConfigError, match=r"unknown.*nobody.*known: multi_modal"):
+        replace(tiny, teachers={"multi_modal": replace(one, teacher="nobody")})
 
 
 def test_the_table_says_what_the_results_say(finished):
@@ -443,7 +476,7 @@ def test_one_student_per_task_makes_one_result(tiny):
 def test_the_ceiling_has_no_protocol(tiny):
     more = with_methods(tiny, full={"protocol": False})
     stages = jobs(more)[0].stages.values()
-    assert [type(stage) for stage in stages] == [StudentStage, EvaluationStage]
+    assert [type(stage) for stage in stages] == [TrainStage, EvaluationStage]
 
 
 def test_protocols_may_differ_between_seeds(tiny):

@@ -78,7 +78,7 @@ class Affinity(Settings):
         fields = merged(base, {"network": {"inputs": [given]}})
         imbalance = self.data.imbalance(seed)
         protocol = ProtocolStage(self.data.train, imbalance) if imbalance else None
-        return TrainStage(parse_config(TrainConfig, fields, self.name), protocol)
+        return TrainStage(parse_config(TrainConfig, fields, self.name), protocol, None)
 
     def evaluation(self, input_name: str, seed: int, given: Given) -> EvaluationStage:
         """What one of the networks says when it is given that."""

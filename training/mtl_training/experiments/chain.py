@@ -90,18 +90,21 @@ class TrainStage(Stage):
     Attributes:
         config: Without protocol and pseudo-labels, which the stages give.
         protocol: None = all labels.
+        pseudo: None = on labels as they are.
     """
 
     products: ClassVar[tuple[str, ...]] = (WEIGHTS,)
     config: TrainConfig
     protocol: ProtocolStage | None
+    pseudo: PseudoStage | None
 
     @property
     def label(self) -> str:
         """See `Stage.label`."""
         given = "".join(f"-given-{name}" for name in self.config.network.inputs)
         tasks = "-".join(self.config.tasks.names)
-        return f"{self.config.network.role}-{tasks}{given}-s{self.config.seed}"
+        taught = "-with-pseudo" if self.pseudo else ""
+        return f"{self.config.network.role}-{tasks}{given}-s{self.config.seed}{taught}"
 
     @property
     def identity(self) -> Mapping[str, Any]:
@@ -111,18 +114,15 @@ class TrainStage(Stage):
     @property
     def parents(self) -> tuple[Stage, ...]:
         """See `Stage.parents`."""
-        return (self.protocol,) if self.protocol else ()
+        return tuple(stage for stage in (self.protocol, self.pseudo) if stage)
 
     def run(self, workshop: Workshop) -> None:
         """See `Stage.run`."""
         data = limited(self.config, self.protocol, workshop)
-        data = replace(data, pseudo=self.pseudo_folder(workshop))
+        if self.pseudo:
+            data = replace(data, pseudo=str(workshop.at(self.pseudo) / LABELS))
         config = replace(self.config, data=(data,))
         train(config, workshop.at(self), workshop.machine, resume=True)
-
-    def pseudo_folder(self, workshop: Workshop) -> str:
-        """Folder of the pseudo-labels that it learns from; "" = none."""
-        return ""
 
 
 @dataclass(frozen=True)
@@ -165,8 +165,7 @@ class PseudoStage(Stage):
     @property
     def label(self) -> str:
         """See `Stage.label`."""
-        given = "".join(f"-given-{name}" for name in self.teacher.config.network.inputs)
-        return f"pseudo-{'-'.join(self.tasks)}{given}-s{self.teacher.config.seed}"
+        return self.teacher.label.replace("teacher", "pseudo", 1)
 
     @property
     def identity(self) -> Mapping[str, Any]:
@@ -236,31 +235,6 @@ class QualityStage(Stage):
             LossConfig(pseudo_threshold=self.threshold, pseudo_share=self.share),
             opened(config, teacher.protocol, workshop),
         )
-
-
-@dataclass(frozen=True)
-class StudentStage(TrainStage):
-    """Trains a student.
-
-    Attributes:
-        pseudo: None = on labels as they are.
-    """
-
-    pseudo: PseudoStage | None
-
-    @property
-    def label(self) -> str:
-        """See `Stage.label`."""
-        return super().label + ("-with-pseudo" if self.pseudo else "")
-
-    @property
-    def parents(self) -> tuple[Stage, ...]:
-        """See `Stage.parents`."""
-        return (*super().parents, *((self.pseudo,) if self.pseudo else ()))
-
-    def pseudo_folder(self, workshop: Workshop) -> str:
-        """See `TrainStage.pseudo_folder`."""
-        return str(workshop.at(self.pseudo) / LABELS) if self.pseudo else ""
 
 
 def quality_in(folder: Path) -> dict[str, Any]:

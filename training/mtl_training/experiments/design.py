@@ -107,10 +107,13 @@ class TeacherDesign(Changes):
 
     Attributes:
         inputs: What it sees beside the image; `["image"]` is the RGB-only control of equal size.
+        teacher: Name of an earlier one, whose pseudo-labels it learns from beside the truth:
+            another round of self-training (Xie et al., "Noisy Student", CVPR 2020); "" = none.
         flip: Whether pseudo-labels merge its answers to the image and to the mirror image.
     """
 
     inputs: tuple[str, ...] = ()
+    teacher: str = ""
     flip: bool = True
 
 
@@ -203,8 +206,12 @@ class Experiment(Settings):
         check_seeds(self.seeds)
         check_known("methods", self.methods or {"": None}, self.methods)
         check_known("report", self.report.names, self.methods)
-        used = {method.teacher for method in self.methods.values()} - {""}
-        check_known("teacher", used, self.teachers)
+        used = {m.teacher for m in self.methods.values()} | {
+            t.teacher for t in self.teachers.values()
+        }
+        check_known("teacher", used - {""}, self.teachers)
+        for name in self.teachers:
+            self._check_rounds(name)
         if idle := [n for n, m in self.methods.items() if m.teacher and not m.protocol]:
             raise ConfigError(f"methods.{idle[0]}: protocol = false leaves a teacher no work")
         kind = self.data.protocol.kind if self.data.protocol else "none"
@@ -212,6 +219,15 @@ class Experiment(Settings):
             raise ConfigError(f"sweep: for the protocol `fraction`, got {kind}")
         if self.sweep:
             check_known("sweep", {self.sweep.task}, dict.fromkeys(self.tasks.names))
+
+    def _check_rounds(self, name: str) -> None:
+        """Refuse a teacher that would be taught, in the end, by itself."""
+        before: list[str] = []
+        while name:
+            if name in before:
+                raise ConfigError(f"teachers: in a circle, {' from '.join([*before, name])}")
+            before.append(name)
+            name = self.teachers[name].teacher
 
     def student_configs(self, name: str, seed: int) -> list[TrainConfig]:
         """A method's students, without protocol and pseudo-labels.

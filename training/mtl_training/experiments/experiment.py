@@ -14,8 +14,8 @@ from mtl_training.experiments.chain import (
     ProtocolStage,
     PseudoStage,
     QualityStage,
-    StudentStage,
     TeacherStage,
+    TrainStage,
     quality_in,
 )
 from mtl_training.experiments.design import Experiment, Share, check_known
@@ -103,7 +103,7 @@ def _job(experiment: Experiment, name: str, seed: int, share: Share | None) -> J
     protocol = ProtocolStage(data.train, imbalance) if imbalance else None
     configs = experiment.student_configs(name, seed)
     pseudo = _pseudo(experiment, method.teacher, seed, protocol) if method.teacher else None
-    students = [StudentStage(config, protocol, pseudo) for config in configs]
+    students = [TrainStage(config, protocol, pseudo) for config in configs]
     losses = configs[0].losses
     quality = None
     if pseudo and protocol:
@@ -121,8 +121,9 @@ def _job(experiment: Experiment, name: str, seed: int, share: Share | None) -> J
 def _pseudo(
     experiment: Experiment, name: str, seed: int, protocol: ProtocolStage | None
 ) -> PseudoStage:
-    config = experiment.teacher_config(name, seed)
-    teacher = TeacherStage(config, protocol, experiment.teachers[name].flip)
+    design, config = experiment.teachers[name], experiment.teacher_config(name, seed)
+    earlier = _pseudo(experiment, design.teacher, seed, protocol) if design.teacher else None
+    teacher = TeacherStage(config, protocol, earlier, design.flip)
     tasks = tuple(task for task in config.tasks.names if task in experiment.lacking)
     if not tasks:
         raise ConfigError(f"teachers.{name}: learns none of {', '.join(experiment.lacking)}")
