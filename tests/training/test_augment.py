@@ -93,6 +93,19 @@ def test_a_zoom_leaves_metres_and_normals_alone(zoom, at):
     np.testing.assert_array_equal(view.sample.truth["normals"], sample.truth["normals"][:64, :96])
 
 
+@given(zooms, places)
+def test_a_smaller_crop_changes_the_pixels_and_not_what_depth_means(zoom, at):
+    """Of known and of unknown cameras: half the pixels, half the focal length, the same wall."""
+    half = replace(AUGMENT, crop=(32, 48))
+    for sample in (wall(), replace(wall(), intrinsics=None)):
+        whole, small = AUGMENT.zoomed(sample, zoom, at), half.zoomed(sample, zoom, at)
+        assert small.sample.image.shape == (32, 48, 3)
+        assert small.focal_ratio == pytest.approx(whole.focal_ratio / 2)
+        np.testing.assert_allclose(target(small, "depth"), 2 * target(whole, "depth")[::2, ::2])
+        columns, fewer = (v.sample.truth["segmentation"][0].astype(int) for v in (whole, small))
+        assert np.abs(columns[::2] - fewer).max() <= 2, "the same window, at whole columns"
+
+
 @given(st.floats(1, 2), places)
 def test_a_pixel_keeps_its_viewing_ray_through_zoom_and_crop(zoom, at):
     sample = wall()

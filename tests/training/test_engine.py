@@ -370,6 +370,19 @@ def test_a_data_set_of_other_classes_is_refused(config, made_data, tmp_path, her
         train(other, tmp_path, here)
 
 
+def test_a_network_may_be_trained_on_smaller_views_than_it_predicts_on(
+    config, made_data, tmp_path, here
+):
+    """The views are smaller; what the run says of its input, and so its card, is not."""
+    smaller = with_steps(config, 1, crop=(32, 64))
+    material = gather(smaller)
+    (batch,) = batches(material.views, BatchOrder(material.pools, 2, 0, 0, 1), material.tasks, 0)
+    assert batch["image"].shape == (2, 3, 32, 64)
+    assert batch["truth"]["depth"].shape == (2, 32, 64)
+    trained = load_trained(train(smaller, tmp_path, here))
+    assert (trained.config.network.height, trained.config.network.width) == (64, 96)
+
+
 def test_absent_data_are_named(config, made_data, tmp_path, here):
     missing = replace(config, data=(replace(config.data[0], split="nowhere"),))
     with pytest.raises(DatasetError, match=r"nowhere"):
@@ -386,6 +399,8 @@ def test_a_configuration_survives_its_file(config, tmp_path):
         ("speed = 3\n", "speed: Unexpected keyword argument"),
         ("seed = '3'\n", "seed: Input should be a valid integer"),
         ("[schedule]\nsteps = 0\n", "steps >= 1"),
+        ("[schedule]\nsteps = 1\ncrop = [60, 96]\n", r"crop.*multiples of 32.*got \[60, 96\]"),
+        ("[schedule]\nsteps = 1\ncrop = [64]\n", r"crop: height and width.*got \[64\]"),
         ("[network]\nrole='student'\nheight=64\nwidth=100\n", "multiples of 32, got 64x100"),
         ("[losses]\npseudo_threshold = 1.5\n", "expected between 0 and 1, got"),
         ("data = []\n", "at least one source"),

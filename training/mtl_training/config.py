@@ -84,6 +84,10 @@ class ScheduleConfig(Settings):
         ema_decay: Decay per step of the averaged weights, which are the result; at first less, so
             that step n averages over the last tenth of n at most.
         balanced: Draw half of each batch from the samples that have truth of the rarest task.
+        crop: Height and width of the views that are trained on; () = of the network's input.
+            Zoom makes things look larger in training than in a whole image; a network that
+            predicts at a larger size than it was trained at makes up for that, and costs less to
+            train (Touvron et al., "Fixing the train-test resolution discrepancy", NeurIPS 2019).
         max_zoom: Augmentation's largest zoom.
     """
 
@@ -95,10 +99,15 @@ class ScheduleConfig(Settings):
     weight_decay: float = 0.02
     ema_decay: float = 0.995
     balanced: bool = False
+    crop: tuple[int, ...] = ()
     max_zoom: float = 1.5
 
     def __post_init__(self) -> None:
         """Refuse what cannot train anything."""
+        if self.crop and (len(self.crop) != 2 or any(n <= 0 or n % 32 for n in self.crop)):
+            raise ConfigError(
+                f"crop: height and width, multiples of 32, expected, got {list(self.crop)}"
+            )
         if self.steps < 1 or self.batch_size < 2:
             raise ConfigError(
                 f"steps >= 1 and batch_size >= 2 expected, got {self.steps} and {self.batch_size}"

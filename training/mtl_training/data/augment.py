@@ -71,14 +71,15 @@ class Window:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Brings samples to a network's size, each time another way.
+    """Brings samples to the size that is trained on, each time another way.
 
     Attributes:
         tasks: By name; labels of other tasks are left out.
-        height: Of the network's input.
-        width: Of the network's input.
+        height: Of the network's input when it predicts.
+        width: Likewise.
         canonical_fx: Focal length that labels are brought to, pixels at `width`.
-        max_zoom: Zoom is drawn from 1, the whole image filling the input, to this.
+        crop: Height and width of views; () = those of the network's input.
+        max_zoom: Zoom is drawn from 1, the whole image filling the view, to this.
         flip: Probability of a mirror image.
         colour: Relative change of brightness, contrast and saturation, at most.
     """
@@ -87,9 +88,16 @@ class Augmentation:
     height: int
     width: int
     canonical_fx: float
+    crop: tuple[int, ...] = ()
     max_zoom: float = 1.5
     flip: float = 0.5
     colour: float = 0.3
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of views."""
+        height, width = self.crop or (self.height, self.width)
+        return height, width
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> View:
         """A random view of the sample."""
@@ -101,15 +109,15 @@ class Augmentation:
         return replace(view, sample=replace(view.sample, image=image))
 
     def zoomed(self, sample: Sample, zoom: float, at: npt.NDArray[np.float64]) -> View:
-        """A window of the sample at the network's size; labels stay the camera's own.
+        """A window of the sample at the views' size; labels stay the camera's own.
 
         Args:
             sample: Any size.
             zoom: At least 1.
             at: (2,) in 0..1: where the window lies between left and right, top and bottom.
         """
-        size, target = sample.image.shape[:2], (self.height, self.width)
-        window = Window.place(size, target, zoom, at)
+        size = sample.image.shape[:2]
+        window = Window.place(size, self.size, zoom, at)
         view = replace(
             sample,
             image=self._image(window.cut(sample.image)),
@@ -128,17 +136,17 @@ class Augmentation:
         return View(view, self._focal_ratio(view.intrinsics, window, size))
 
     def _image(self, part: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        shrinks = part.shape[1] > self.width
+        shrinks = part.shape[1] > self.size[1]
         how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        return cv2.resize(part, (self.width, self.height), interpolation=how)  # type: ignore[return-value]
+        return cv2.resize(part, self.size[::-1], interpolation=how)  # type: ignore[return-value]
 
     def _labels(self, task: Task, part: npt.NDArray[Any]) -> npt.NDArray[Any]:
         how = _INTERPOLATION[task.interpolation]
-        return cv2.resize(part, (self.width, self.height), interpolation=how)
+        return cv2.resize(part, self.size[::-1], interpolation=how)
 
     def _pseudo(self, pseudo: PseudoLabel, window: Window, size: tuple[int, ...]) -> PseudoLabel:
         """The window's part, to sub-cell accuracy, on the network's output grid."""
-        grid = (self.width // STRIDE, self.height // STRIDE)
+        grid = (self.size[1] // STRIDE, self.size[0] // STRIDE)
         rows, columns = pseudo.confidence.shape
         matrix = _resampling(window, (size[0] / rows, size[1] / columns), grid)
 
@@ -157,7 +165,7 @@ class Augmentation:
         if camera is None:
             return None
         cropped = camera.cropped(window.left, window.top, window.width, window.height)
-        return cropped.resized(self.width, self.height)
+        return cropped.resized(*self.size[::-1])
 
     def _focal_ratio(
         self, camera: Intrinsics | None, window: Window, size: tuple[int, ...]
@@ -166,7 +174,7 @@ class Augmentation:
         if camera is not None:
             return camera.fx / self.canonical_fx
         fitted = min(self.height / size[0], self.width / size[1])
-        return self.width / window.width / fitted
+        return self.size[1] / window.width / fitted
 
     def mirrored(self, view: View) -> View:
         """The mirror image, left to right."""

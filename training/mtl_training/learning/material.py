@@ -68,6 +68,7 @@ def gather(config: TrainConfig) -> Material:
         config.network.height,
         config.network.width,
         config.tasks.canonical_fx,
+        config.schedule.crop,
         config.schedule.max_zoom,
     )
     return Material(
