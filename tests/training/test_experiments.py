@@ -12,79 +12,30 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mtl_core.card import DepthSpec
 from mtl_core.predictor import ModelPredictor
 from mtl_training.data.catalogue import open_source
 from mtl_training.errors import ConfigError, DatasetError
 from mtl_training.evaluate import PerImage, evaluate
 from mtl_training.experiments import experiment as experiments
-from mtl_training.experiments.affinity import Affinity, evaluations, pairs
-from mtl_training.experiments.chain import PROTOCOL, TrainStage
-from mtl_training.experiments.design import Experiment
-from mtl_training.experiments.evaluation import EvaluationStage, rows_in
-from mtl_training.experiments.experiment import jobs, listing, run
-from mtl_training.experiments.results import Results, columns, gain, over_images
+from mtl_training.experiments.chain import PROTOCOL
+from mtl_training.experiments.evaluation import rows_in
+from mtl_training.experiments.experiment import listing, run
+from mtl_training.experiments.results import columns
 from mtl_training.experiments.stages import RECORD
-from mtl_training.experiments.tables import write_report
 from mtl_training.learning.checkpoint import WEIGHTS, load_trained
 from mtl_training.learning.machine import Machine
 from mtl_training.learning.material import open_data
 from mtl_training.models import open_model
-from mtl_training.settings import config_fields, load_config, parse_config
-from mtl_training.tasks.depth import Depth
+from mtl_training.settings import config_fields
 from mtl_training.tasks.registry import build_tasks
-from tiny_study import SHARED
+from tiny_study import tiny_experiment, with_methods
 
 CONFIGS = Path(experiments.__file__).parents[2] / "configs" / "experiments"
 
-TOML = (
-    """
-name = "tiny"
-seeds = [0, 1]
-
-"""
-    + SHARED
-    + """
-[data.protocol]
-kind = "fraction"
-fractions = {segmentation = 0.75}
-block = 1
-calibration = 0.25
-
-[student]
-schedule = {steps = 2, batch_size = 2, ema_decay = 0.5}
-
-[teacher]
-schedule = {steps = 2, batch_size = 2, ema_decay = 0.5}
-
-[teachers.multi_modal]
-inputs = ["depth"]
-flip = false
-
-[methods.multi_task]
-
-[methods.teacher_student]
-teacher = "multi_modal"
-schedule.balanced = true
-losses.pseudo_threshold = 0.0
-
-[report]
-compare = [["teacher_student", "multi_task"]]
-resamples = 20
-"""
-)
-
 
 @pytest.fixture(scope="module")
-def toml(tmp_path_factory):
-    path = tmp_path_factory.mktemp("toml") / "tiny.toml"
-    path.write_text(TOML, encoding="utf-8")
-    return path
-
-
-@pytest.fixture(scope="module")
-def tiny(toml):
-    return load_config(Experiment, toml)
+def tiny():
+    return tiny_experiment()
 
 
 @pytest.fixture(scope="module")
@@ -139,18 +90,6 @@ def lines(folder):
 
 def stages(folder, start):
     return sorted(path.name for path in (folder / "stages").glob(f"{start}-*"))
-
-
-def with_methods(tiny, **methods):
-    """The experiment with other methods, by plain settings."""
-    return replace(
-        tiny,
-        report=replace(tiny.report, compare=()),
-        methods={
-            name: parse_config(type(tiny.methods["multi_task"]), fields, name)
-            for name, fields in methods.items()
-        },
-    )
 
 
 # ---- one run, from protocol to table -------------------------------------------------------------
@@ -240,15 +179,6 @@ def test_a_teacher_may_learn_from_another_ones_labels(tiny, data, machine, tmp_p
     student = load_trained(out / "stages" / stages(out, "student")[0])
     assert Path(student.config.data[0].pseudo).parent.name.startswith("pseudo-segmentation")
     assert student.config.data[0].pseudo != config.data[0].pseudo
-
-
-def test_teachers_in_a_circle_are_refused(tiny):
-    one = tiny.teachers["multi_modal"]
-    circle = {"multi_modal": replace(one, teacher="b"), "b": replace(one, teacher="multi_modal")}
-    with pytest.raises(ConfigError, match=r"circle.*multi_modal from b from multi_modal"):
-        replace(tiny, teachers=circle)
-    with pytest.raises(ConfigError, match=r"unknown.*nobody.*known: multi_modal"):
-        replace(tiny, teachers={"multi_modal": replace(one, teacher="nobody")})
 
 
 def test_the_table_says_what_the_results_say(finished):
@@ -400,218 +330,3 @@ def test_a_list_changes_nothing(tiny, tmp_path):
     assert said[0] == "multi_task, seed 0"
     assert sum("to do" in line for line in said) == len([x for x in said if x.startswith("  ")])
     assert not (tmp_path / "none").exists()
-
-
-# ---- what a file may say -------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "named"),
-    [
-        ("losses.pseudo_threshold = 0.0", "losses.psuedo = 1.0", r"teacher_student.*psuedo"),
-        ("schedule.balanced = true", "schedule.balanced = 3", r"teacher_student.*balanced"),
-        ("flip = false", "flop = false", "flop"),
-        ("inputs = [\"depth\"]", "network.inptus = [\"depth\"]", "inptus|inputs"),
-        ("block = 1", "blok = 1", "blok"),
-        ("resamples = 20", "resample = 20", "resample"),
-        ('teacher = "multi_modal"', 'teacher = "rgb"', "rgb.*known: multi_modal"),
-        ('"teacher_student", "multi_task"]]', '"teacher_student", "x"]]', "x.*known: multi_task"),
-        ("seeds = [0, 1]", "seeds = [1, 1]", "seeds"),
-        ('split = "fit"}\ntest', 'split = "fit", pseudo = "there"}\ntest', "pseudo"),
-        ("[methods.multi_task]", "[methods.multi_task]\nprotocol = false\nteacher = 'multi_modal'",
-         "methods.multi_task: "),
-    ],
-)  # fmt: skip
-def test_what_no_setting_is_called_is_fatal_and_named(tmp_path, old, new, named):
-    assert old in TOML
-    path = tmp_path / "wrong.toml"
-    path.write_text(TOML.replace(old, new), encoding="utf-8")
-    with pytest.raises(ConfigError, match=named):
-        jobs(load_config(Experiment, path))
-
-
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem)
-def test_the_files_that_ship_say_what_can_be_run(path):
-    """All of their methods and seeds make jobs; those with methods are experiments."""
-    if "[methods." in path.read_text(encoding="utf-8"):
-        experiment = load_config(Experiment, path)
-        found = jobs(experiment)
-        assert len(found) == len(experiment.seeds) * len(experiment.methods)
-        assert {"single_task", "multi_task", "fully_labelled"} <= experiment.methods.keys()
-    else:
-        affinity = load_config(Affinity, path)
-        assert evaluations(affinity, pairs(affinity))
-
-
-def test_an_unknown_method_is_named_with_those_there_are(tiny):
-    with pytest.raises(ConfigError, match="multi_task, teacher_student"):
-        jobs(tiny, only=["multitask"])
-
-
-def test_several_devices_are_refused(tiny, tmp_path, machine):
-    with pytest.raises(ConfigError, match="one device"):
-        run(tiny, tmp_path, replace(machine, devices=2))
-
-
-def test_a_change_changes_its_setting_alone(tiny):
-    (plain,), (changed,) = (
-        tiny.student_configs(name, 1) for name in ("multi_task", "teacher_student")
-    )
-    assert changed == replace(
-        plain,
-        schedule=replace(plain.schedule, balanced=True),
-        losses=replace(plain.losses, pseudo_threshold=0.0),
-    )
-
-
-def test_one_student_per_task_makes_one_result(tiny):
-    more = with_methods(tiny, single={"one_per_task": True})
-    job = jobs(more)[0]
-    assert [tuple(s.trained.config.tasks.names) for s in job.students] == [
-        ("segmentation",),
-        ("depth",),
-    ]
-
-
-def test_the_ceiling_has_no_protocol(tiny):
-    more = with_methods(tiny, full={"protocol": False})
-    stages = jobs(more)[0].stages.values()
-    assert [type(stage) for stage in stages] == [TrainStage, EvaluationStage]
-
-
-def test_protocols_may_differ_between_seeds(tiny):
-    apart = replace(tiny, data=replace(tiny.data, protocol_per_seed=True))
-    for one, count in ((tiny, 1), (apart, 2)):
-        names = {name for job in jobs(one) for name in job.stages if name.startswith("protocol")}
-        assert len(names) == count
-
-
-def test_a_sweep_repeats_all_at_each_fraction(tiny):
-    sweep = parse_config(Experiment, json.loads(_fields(tiny, sweep=True)), "sweep")
-    found = jobs(sweep, only=["multi_task"])
-    assert [(job.seed, job.fraction) for job in found] == [(0, 0.25), (0, 0.5), (1, 0.25), (1, 0.5)]
-    drawn = [job.students[0].trained.protocol.imbalance.fractions for job in found]
-    assert drawn[0] == {"segmentation": 0.25}
-    assert sweep.lacking == ("segmentation",)
-
-
-def _fields(tiny, sweep):
-    fields = config_fields(tiny)
-    if sweep:
-        fields["sweep"] = {"task": "segmentation", "fractions": [0.25, 0.5]}
-    return json.dumps(fields)
-
-
-def test_a_teacher_learns_what_some_samples_lack(tiny):
-    one_label = replace(tiny.data.protocol, kind="one-label", fractions={}, calibration=0.0)
-    every = replace(tiny, data=replace(tiny.data, protocol=one_label))
-    assert tiny.teacher_config("multi_modal", 0).tasks.names == ("segmentation",)
-    assert every.teacher_config("multi_modal", 0).tasks.names == ("segmentation", "depth")
-
-
-# ---- arithmetic of reports -----------------------------------------------------------------------
-
-
-def result(method, seed, miou, rmse, fraction=None):
-    figures = {
-        "segmentation": {"miou": miou},
-        "depth": {"rmse": rmse, "absrel": rmse / 4, "delta1": None},
-    }
-    return {"method": method, "seed": seed, "fraction": fraction, "figures": figures,
-            "pseudo": None}  # fmt: skip
-
-
-def test_multi_task_gain_counts_each_task_once_towards_better(tiny):
-    """Against 0.4 and 0.8: +25 % mIoU and 10 % less RMSE."""
-    found = gain(
-        result("a", 0, 0.5, 0.72), result("b", 0, 0.4, 0.8), columns(build_tasks(tiny.tasks))
-    )
-    assert found == pytest.approx((25 + 10) / 2)
-
-
-def test_gain_is_paired_by_seed_and_lacking_figures_are_left_out(tiny, tmp_path):
-    report = replace(tiny.report, compare=(), single_task="multi_task")
-    single = replace(tiny, report=report)
-    rows = [
-        result("multi_task", 0, 0.4, 1.0),
-        result("multi_task", 1, 0.5, 1.0),
-        result("teacher_student", 1, 0.6, 1.0),
-        result("teacher_student", 2, 0.9, 1.0),
-    ]
-    results = Results(single, rows, tmp_path)
-    found = results.gain("teacher_student")
-    assert (found.mean, found.count) == (pytest.approx(10.0), 1)
-    by_name = {column.figure: column for column in results.columns}
-    assert results.estimate("multi_task", by_name["delta1"]) is None
-    assert results.estimate("multi_task", by_name["miou"]).mean == pytest.approx(0.45)
-
-
-def measured(folder, name, rng, scale):
-    """A result's evaluation of depth, whose errors grow with `scale`, and its figures."""
-    depth = Depth(DepthSpec(0.3, 12.0, 77.8))
-    errors = PerImage(depth.metric)
-    for number in range(5):
-        truth = rng.uniform(1, 5, (6, 8)).astype(np.float32)
-        errors.add(str(number), truth * rng.uniform(1, 1 + scale, truth.shape), truth)
-    path = folder / "stages" / name
-    path.mkdir(parents=True)
-    np.savez(
-        path / "rows.npz", **{"depth.names": np.array(errors.names), "depth.rows": errors.rows}
-    )
-    return {"depth": errors.figures()}
-
-
-def test_six_seeds_are_tested_over_seeds_and_corrected(tiny, tmp_path):
-    """Wilcoxon's p of every figure, by scipy; Holm's correction written out."""
-    rng = np.random.default_rng(3)
-    rows = []
-    for method, scale in (("multi_task", 0.8), ("teacher_student", 0.7)):
-        for seed in range(6):
-            name = f"evaluation-{method}-{seed}"
-            figures = measured(tmp_path, name, rng, scale)
-            rows.append({**result(method, seed, 0, 1), "figures": figures,
-                         "evaluations": {"depth": name}})  # fmt: skip
-    write_report(replace(tiny, seeds=tuple(range(6))), rows, tmp_path)
-    table = (tmp_path / "table.md").read_text(encoding="utf-8")
-    figures = ("rmse", "absrel", "delta1")
-    values = {f: np.array([row["figures"]["depth"][f] for row in rows]) for f in figures}
-    p = {f: stats.wilcoxon(v[6:], v[:6]).pvalue for f, v in values.items()}
-    held = 0.0
-    for place, figure in enumerate(sorted(p, key=p.__getitem__)):
-        held = max(held, min(1.0, (3 - place) * p[figure]))
-        (row,) = (one for one in table.splitlines() if f"| 6 | {figure} " in one)
-        difference = np.mean(values[figure][6:]) - np.mean(values[figure][:6])
-        assert f"| {difference:+.4f} | teacher_student |" in row
-        assert row.endswith(f"| {held:.4f} |")
-    assert "too few" not in table
-    assert "| multi_task | 6 | - |" in table
-
-
-def test_evaluations_of_other_images_are_not_compared(tiny, tmp_path):
-    rng = np.random.default_rng(3)
-    for name in ("a", "b"):
-        measured(tmp_path, name, rng, 0.5)
-    path = tmp_path / "stages" / "b" / "rows.npz"
-    names, errors = rows_in(path.parent, "depth")
-    np.savez(path, **{"depth.names": np.array(names[::-1]), "depth.rows": errors})
-    (column,) = (one for one in columns(build_tasks(tiny.tasks)) if one.figure == "rmse")
-    with pytest.raises(DatasetError, match="other images"):
-        over_images([tmp_path / "stages" / "a"], [path.parent], column, 10)
-
-
-def test_curves_are_drawn_of_several_fractions(tiny, tmp_path):
-    fields = json.loads(_fields(tiny, sweep=True))
-    sweep = replace(
-        parse_config(Experiment, fields, "sweep"), report=replace(tiny.report, compare=())
-    )
-    rows = [
-        result(method, seed, 0.3 + 0.1 * fraction + 0.01 * seed, 1.0, fraction)
-        for method in ("multi_task", "teacher_student")
-        for seed in (0, 1)
-        for fraction in (0.25, 0.5)
-    ]
-    write_report(sweep, rows, tmp_path)
-    assert (tmp_path / "curves.png").stat().st_size > 1000
-    table = (tmp_path / "table.md").read_text(encoding="utf-8")
-    assert "segmentation labels on 25 %" in table
-    assert "0.330 ±" in table

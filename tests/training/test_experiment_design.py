@@ -1,0 +1,131 @@
+"""What an experiment's file may say, and the stages that come of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mtl_training.errors import ConfigError
+from mtl_training.experiments import experiment as experiments
+from mtl_training.experiments.affinity import Affinity, evaluations, pairs
+from mtl_training.experiments.chain import TrainStage
+from mtl_training.experiments.design import Experiment
+from mtl_training.experiments.evaluation import EvaluationStage
+from mtl_training.experiments.experiment import jobs, run
+from mtl_training.settings import load_config
+from tiny_study import EXPERIMENT, tiny_experiment, with_methods, with_sweep
+
+CONFIGS = Path(experiments.__file__).parents[2] / "configs" / "experiments"
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return tiny_experiment()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("losses.pseudo_threshold = 0.0", "losses.psuedo = 1.0", r"teacher_student.*psuedo"),
+        ("schedule.balanced = true", "schedule.balanced = 3", r"teacher_student.*balanced"),
+        ("flip = false", "flop = false", "flop"),
+        ("inputs = [\"depth\"]", "network.inptus = [\"depth\"]", "inptus|inputs"),
+        ("block = 1", "blok = 1", "blok"),
+        ("resamples = 20", "resample = 20", "resample"),
+        ('teacher = "multi_modal"', 'teacher = "rgb"', "rgb.*known: multi_modal"),
+        ('"teacher_student", "multi_task"]]', '"teacher_student", "x"]]', "x.*known: multi_task"),
+        ("seeds = [0, 1]", "seeds = [1, 1]", "seeds"),
+        ('split = "fit"}\ntest', 'split = "fit", pseudo = "there"}\ntest', "pseudo"),
+        ("[methods.multi_task]", "[methods.multi_task]\nprotocol = false\nteacher = 'multi_modal'",
+         "methods.multi_task: "),
+    ],
+)  # fmt: skip
+def test_what_no_setting_is_called_is_fatal_and_named(tmp_path, old, new, named):
+    assert old in EXPERIMENT
+    path = tmp_path / "wrong.toml"
+    path.write_text(EXPERIMENT.replace(old, new), encoding="utf-8")
+    with pytest.raises(ConfigError, match=named):
+        jobs(load_config(Experiment, path))
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem)
+def test_the_files_that_ship_say_what_can_be_run(path):
+    """All of their methods and seeds make jobs; those with methods are experiments."""
+    if "[methods." in path.read_text(encoding="utf-8"):
+        experiment = load_config(Experiment, path)
+        found = jobs(experiment)
+        assert len(found) == len(experiment.seeds) * len(experiment.methods)
+        assert {"single_task", "multi_task", "fully_labelled"} <= experiment.methods.keys()
+    else:
+        affinity = load_config(Affinity, path)
+        assert evaluations(affinity, pairs(affinity))
+
+
+def test_an_unknown_method_is_named_with_those_there_are(tiny):
+    with pytest.raises(ConfigError, match="multi_task, teacher_student"):
+        jobs(tiny, only=["multitask"])
+
+
+def test_several_devices_are_refused(tiny, tmp_path, here):
+    with pytest.raises(ConfigError, match="one device"):
+        run(tiny, tmp_path, replace(here, devices=2))
+
+
+def test_teachers_in_a_circle_are_refused(tiny):
+    one = tiny.teachers["multi_modal"]
+    circle = {"multi_modal": replace(one, teacher="b"), "b": replace(one, teacher="multi_modal")}
+    with pytest.raises(ConfigError, match=r"circle.*multi_modal from b from multi_modal"):
+        replace(tiny, teachers=circle)
+    with pytest.raises(ConfigError, match=r"unknown.*nobody.*known: multi_modal"):
+        replace(tiny, teachers={"multi_modal": replace(one, teacher="nobody")})
+
+
+def test_a_change_changes_its_setting_alone(tiny):
+    (plain,), (changed,) = (
+        tiny.student_configs(name, 1) for name in ("multi_task", "teacher_student")
+    )
+    assert changed == replace(
+        plain,
+        schedule=replace(plain.schedule, balanced=True),
+        losses=replace(plain.losses, pseudo_threshold=0.0),
+    )
+
+
+def test_one_student_per_task_makes_one_result(tiny):
+    more = with_methods(tiny, single={"one_per_task": True})
+    job = jobs(more)[0]
+    assert [tuple(s.trained.config.tasks.names) for s in job.students] == [
+        ("segmentation",),
+        ("depth",),
+    ]
+
+
+def test_the_ceiling_has_no_protocol(tiny):
+    more = with_methods(tiny, full={"protocol": False})
+    stages = jobs(more)[0].stages.values()
+    assert [type(stage) for stage in stages] == [TrainStage, EvaluationStage]
+
+
+def test_protocols_may_differ_between_seeds(tiny):
+    apart = replace(tiny, data=replace(tiny.data, protocol_per_seed=True))
+    for one, count in ((tiny, 1), (apart, 2)):
+        names = {name for job in jobs(one) for name in job.stages if name.startswith("protocol")}
+        assert len(names) == count
+
+
+def test_a_sweep_repeats_all_at_each_fraction(tiny):
+    sweep = with_sweep(tiny)
+    found = jobs(sweep, only=["multi_task"])
+    assert [(job.seed, job.fraction) for job in found] == [(0, 0.25), (0, 0.5), (1, 0.25), (1, 0.5)]
+    drawn = [job.students[0].trained.protocol.imbalance.fractions for job in found]
+    assert drawn[0] == {"segmentation": 0.25}
+    assert sweep.lacking == ("segmentation",)
+
+
+def test_a_teacher_learns_what_some_samples_lack(tiny):
+    one_label = replace(tiny.data.protocol, kind="one-label", fractions={}, calibration=0.0)
+    every = replace(tiny, data=replace(tiny.data, protocol=one_label))
+    assert tiny.teacher_config("multi_modal", 0).tasks.names == ("segmentation",)
+    assert every.teacher_config("multi_modal", 0).tasks.names == ("segmentation", "depth")
