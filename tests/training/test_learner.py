@@ -140,6 +140,30 @@ def test_consistency_asks_only_where_the_averaged_network_is_sure(config, batch)
     assert sure[TOTAL] == pytest.approx(parts + 0.5 * harder, rel=1e-5)
 
 
+def test_consistency_under_class_weights_does_not_drift_to_rare_classes(config, batch, monkeypatch):
+    """A network that learns again and again what it says, as consistency has it."""
+    given = {}
+
+    def view(image, signals, values, weights, generator):
+        given.update(values)
+        return strong_view(image, signals, values, weights, generator)
+
+    monkeypatch.setattr("mtl_training.learning.learner.strong_view", view)
+    learner = learner_of(config, consistency=1.0, consistency_threshold=0.0)
+    losses_of(learner, {**batch, "value": {}})
+    assert given["segmentation"].unique().tolist() == [0, 1]
+    assert (given["segmentation"].sum(dim=1) == 1).all()
+    task = build_tasks(config.tasks)[0].weighted(np.array([0.3] * 12 + [3.0]))
+    logits = torch.zeros(1, 13, 1, 1)
+    logits[0, 0], logits[0, 12] = 3.0, 1.5
+    for _ in range(60):
+        logits.requires_grad_()
+        said = task.certain(task.value({"segmentation": logits.detach()}))
+        task.pseudo_loss(logits, said, torch.ones(1, 1, 1)).backward()
+        logits = (logits - logits.grad).detach()
+    assert logits.argmax() == 0
+
+
 def test_a_pasted_box_takes_its_labels_along():
     """Each image is of one colour and its labels name it: what was pasted says where it is from."""
     number = torch.arange(1.0, 5.0).view(4, 1, 1, 1)

@@ -137,12 +137,16 @@ class Learner(nn.Module):
         averaged: nn.Module,
         generator: torch.Generator,
     ) -> dict[str, Tensor]:
-        """What the averaged network says of the batch, asked of a harder view of it."""
+        """What the averaged network says of the batch, asked of a harder view of it.
+
+        Its classes count as certain: under class weights, probabilities would drift to rare
+        classes, since the averaged network learns what it has taught.
+        """
         with torch.no_grad():
             averaged.eval()
             answers = averaged(image, signals)
             said = {task.name: task.outputs(answers[task.name]) for task in self._tasks}
-            values = {task.name: task.value(said[task.name]) for task in self._tasks}
+            values = {task.name: task.certain(task.value(said[task.name])) for task in self._tasks}
             sure = {
                 task.name: self._sure(task.confidence(said[task.name])[:, 0])
                 for task in self._tasks

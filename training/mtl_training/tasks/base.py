@@ -186,6 +186,10 @@ class Task(ABC):
         """The values as if the answer were certain."""
         return value
 
+    def certain(self, value: Tensor) -> Tensor:
+        """The same of what a network says, (N, C, h, w)."""
+        return value
+
     def decoded(self, value: Grid, height: int, width: int) -> Labels:
         """A pseudo-label as labels of an image of that size."""
         labels: Labels = cv2.resize(value, (width, height), interpolation=cv2.INTER_LINEAR)

@@ -168,6 +168,10 @@ class Segmentation(Task):
         np.put_along_axis(certain, value.argmax(axis=2)[..., None], 1.0, axis=2)
         return certain
 
+    def certain(self, value: Tensor) -> Tensor:
+        """See `hardened`."""
+        return torch.zeros_like(value).scatter_(1, value.argmax(dim=1, keepdim=True), 1.0)
+
     def decoded(self, value: Grid, height: int, width: int) -> Labels:
         """See `Task.decoded`."""
         planes = np.ascontiguousarray(value.transpose(2, 0, 1))
