@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,24 @@ class LabelMap:
         text = (_FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
         entries = yaml.safe_load(text)["classes"]
         return cls(name, tuple(entries), tuple(tuple(c) for c in entries.values()))
+
+    @classmethod
+    def of_classes(cls, classes: Mapping[int, str]) -> LabelMap:
+        """The map of these ids and names: one that ships, or one with colours made up for it.
+
+        Raises:
+            LabelMapError: The ids are not 0, 1, 2, ..., or the map contradicts itself.
+        """
+        if sorted(classes) != list(range(len(classes))):
+            raise LabelMapError(f"ids 0 to {len(classes) - 1} expected, got {sorted(classes)}")
+        names = tuple(classes[number] for number in range(len(classes)))
+        for known in map(cls.load, cls.available()):
+            if known.classes == names:
+                return known
+        hues = np.arange(len(names)) * 180 // max(len(names), 1)
+        hsv = np.stack([hues, np.full_like(hues, 160), np.full_like(hues, 220)], axis=1)
+        rgb = cv2.cvtColor(hsv[None].astype(np.uint8), cv2.COLOR_HSV2RGB)[0]
+        return cls("custom", names, tuple((int(r), int(g), int(b)) for r, g, b in rgb))
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> LabelMap:

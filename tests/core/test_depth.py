@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtl_perception.depth import millimetres
+from mtl_core.depth import millimetres
 
 
 @given(st.floats(0.001, 65.0))
