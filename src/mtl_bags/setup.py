@@ -16,7 +16,19 @@ setup(
         (f"share/{PACKAGE}", ["package.xml"]),
     ],
     python_requires=">=3.10",
-    install_requires=["mtl_core", "numpy", "rosbags", "rosbags-image", "tqdm"],
-    extras_require={"test": ["pytest"]},
+    install_requires=[
+        "mtl_core",
+        "numpy",
+        "rosbags",
+        "rosbags-image",
+        "tqdm",
+        # What reads damaged recordings; rosbags brings the first two.
+        "apsw",
+        "lz4",
+        "mcap",
+        "zstandard",
+    ],
+    extras_require={"test": ["pytest"], "ray": ["ray"]},
+    entry_points={"console_scripts": ["mtl-bags = mtl_bags.cli:main"]},
     zip_safe=False,
 )

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from mtl_bags.compose import Stamped, camera_info, cdr_stamp_ns, image, serialize
 from mtl_bags.frames import recorded_frames
-from mtl_bags.reader import CAMERA_INFO, IMAGE, BagReader
+from mtl_bags.reader import BagReader
+from mtl_bags.records import CAMERA_INFO, IMAGE
+from mtl_bags.topics import Camera
 from mtl_bags.writer import BagWriter
 from mtl_core.geometry import Intrinsics
 
@@ -32,11 +34,10 @@ def frames(
                 info = serialize(camera_info(SMALL, Stamped(stamp, "camera")))
                 writer.write("/camera_info", CAMERA_INFO, time, info)
         with BagReader(Path(folder) / "bag") as reader:
-            image_topic = reader.topic("/image")
-            info_topic = reader.topic("/camera_info") if infos else None
+            camera = Camera.find(reader)
             return [
                 (f.stamp_ns, cdr_stamp_ns(f.camera_info.data) if f.camera_info else None)
-                for f in recorded_frames(reader, image_topic, info_topic)
+                for f in recorded_frames(reader, camera)
             ]
 
 

@@ -16,15 +16,8 @@ from hypothesis import strategies as st
 from mtl_bags.compose import NANOSECONDS, Stamped, cdr_stamp_ns, image, serialize, stamp_ns
 from mtl_bags.errors import BagError
 from mtl_bags.messages import to_mask
-from mtl_bags.reader import (
-    CAMERA_INFO,
-    COMPRESSED_IMAGE,
-    IMAGE,
-    BagReader,
-    Record,
-    find_camera_info_topic,
-    find_colour_topic,
-)
+from mtl_bags.reader import BagReader
+from mtl_bags.records import IMAGE, Record
 from mtl_bags.writer import BagWriter, Storage
 
 STORAGES = get_args(Storage)
@@ -249,92 +242,14 @@ def test_unknown_storages_and_types_are_refused(tmp_path: Path) -> None:
     writer.abort()
 
 
+def test_a_path_that_sqlite3_would_misread_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BagError, match=r"takes no path with # \?; mcap does"):
+        BagWriter(tmp_path / "walk #3?", "sqlite3")
+    path = write(tmp_path / "walk #3?", [Record("/a", IMAGE, 1, picture(1))])
+    assert len(read(path)) == 1
+
+
 def test_a_path_below_a_file_is_a_bag_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(BagError, match="cannot write a recording at"):
         BagWriter(tmp_path / "file" / "bag")
-
-
-# Which topic is the colour camera's
-
-CASES = {
-    "/camera/color/image_raw": ["/camera/depth/image_rect_raw", "/camera/infra1/image_rect_raw"],
-    "/camera/rgb/image_raw": ["/camera/depth/image_raw", "/another/image"],
-    "/image": ["/camera/aligned_depth_to_color/image_raw", "/segmentation/mask"],
-    "/left/image_raw": ["/right/image_raw", "/left/image_raw/compressed"],
-    "/cam/color/image_raw/compressed": [
-        "/cam/depth/color/image_raw/compressedDepth",
-        "/cam/color/truth/segmentation/mask",
-        "/cam/color/mtl/segmentation/overlay",
-    ],
-}
-
-
-@pytest.mark.parametrize("expected", CASES)
-def test_the_colour_topic_is_found_among_others(tmp_path: Path, expected: str) -> None:
-    compressed = ("compressed", "compressedDepth")
-    path = write(
-        tmp_path / "bag",
-        [
-            Record(name, COMPRESSED_IMAGE if name.endswith(compressed) else IMAGE, 1, picture(1))
-            for name in (*CASES[expected], expected)
-        ],
-    )
-    with BagReader(path) as reader:
-        assert find_colour_topic(reader).name == expected
-
-
-def test_without_a_colour_topic_the_topics_are_listed(tmp_path: Path) -> None:
-    path = write(tmp_path / "bag", [Record("/cam/depth/image_raw", IMAGE, 1, picture(1))])
-    with (
-        BagReader(path) as reader,
-        pytest.raises(BagError, match=r"no colour images; .* got /cam/depth/image_raw \[sensor"),
-    ):
-        find_colour_topic(reader)
-
-
-@pytest.mark.parametrize(
-    "image_topic",
-    ["/cam/image_raw", "/cam/image_raw/compressed", "/cam/image_compressed"],
-)
-def test_a_camera_info_is_found_beside_every_kind_of_image(
-    tmp_path: Path, image_topic: str
-) -> None:
-    kind = COMPRESSED_IMAGE if "compressed" in image_topic else IMAGE
-    records = [
-        Record(image_topic, kind, 1, picture(1)),
-        Record("/cam/camera_info", CAMERA_INFO, 1, picture(1)),
-    ]
-    with BagReader(write(tmp_path / "bag", records)) as reader:
-        info = find_camera_info_topic(reader, reader.topic(image_topic))
-    assert info is not None
-    assert info.name == "/cam/camera_info"
-
-
-@pytest.mark.data
-@pytest.mark.parametrize(
-    ("name", "image_topic", "info_topic"),
-    [
-        (
-            "nyu_rgbd_compressed_mcap",
-            "/camera/color/image_raw/compressed",
-            "/camera/color/camera_info",
-        ),
-        ("redwood_rgbd_raw_sqlite3", "/camera/rgb/image_raw", "/camera/rgb/camera_info"),
-        ("ros2bag_tools_images", "/image", None),
-    ],
-)
-def test_real_recordings_show_their_camera(
-    mtl_data: Path, name: str, image_topic: str, info_topic: str | None
-) -> None:
-    with BagReader(mtl_data / "bags" / name) as reader:
-        topic = find_colour_topic(reader)
-        info = find_camera_info_topic(reader, topic)
-        assert topic.name == image_topic
-        assert (info.name if info else None) == info_topic
-        stamps = [
-            (stamp_ns(reader.deserialize(record).header), cdr_stamp_ns(record.data))
-            for record in reader.messages([image_topic])
-        ]
-    assert len(stamps) == topic.count
-    assert all(parsed == raw for parsed, raw in stamps)

@@ -11,7 +11,8 @@ import pytest
 
 from mtl_bags.compose import cdr_stamp_ns
 from mtl_bags.messages import to_colour_image, to_depth, to_mask
-from mtl_bags.reader import BagReader, Record, find_camera_info_topic, find_colour_topic
+from mtl_bags.reader import BagReader
+from mtl_bags.records import Record
 from mtl_bags.synthetic import (
     CAMERA_INFO_TOPIC,
     DEFAULT_INTRINSICS,
@@ -20,6 +21,7 @@ from mtl_bags.synthetic import (
     TRUTH_MASK_TOPIC,
     write_room_bag,
 )
+from mtl_bags.topics import Camera
 from mtl_core.rooms import Room
 
 SEED, FRAMES, HZ = 3, 3, 5.0
@@ -63,11 +65,11 @@ def test_stamps_are_equal_on_all_topics_and_evenly_spaced(bag: Path) -> None:
 
 def test_the_camera_is_found_and_not_its_truth(bag: Path) -> None:
     with BagReader(bag) as reader:
-        topic = find_colour_topic(reader)
-        info = find_camera_info_topic(reader, topic)
-    assert topic.name == IMAGE_TOPIC
-    assert info
-    assert info.name == CAMERA_INFO_TOPIC
+        camera = Camera.find(reader)
+    assert camera.colour.name == IMAGE_TOPIC
+    assert camera.info
+    assert camera.info.name == CAMERA_INFO_TOPIC
+    assert camera.depth is None
 
 
 def test_the_same_seed_gives_the_same_messages(bag: Path, tmp_path: Path) -> None:

@@ -16,13 +16,15 @@ from sklearn.metrics import jaccard_score
 
 from mtl_bags.compose import Stamped, camera_info, cdr_stamp_ns, image, serialize
 from mtl_bags.messages import to_colour_image, to_depth, to_mask
-from mtl_bags.reader import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, BagReader, find_colour_topic
+from mtl_bags.reader import BagReader
+from mtl_bags.records import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
 from mtl_bags.synthetic import (
     CAMERA_INFO_TOPIC,
     IMAGE_TOPIC,
     TRUTH_DEPTH_TOPIC,
     TRUTH_MASK_TOPIC,
 )
+from mtl_bags.topics import find_colour_topic
 from mtl_bags.writer import BagWriter
 from mtl_core.geometry import Intrinsics
 from mtl_perception import topics

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from rosbags.typesys import Stores, get_typestore
 
-from mtl_bags.reader import CAMERA_INFO, IMAGE
+from mtl_bags.records import CAMERA_INFO, CLOCK, IMAGE
+from mtl_bags.types import LABEL_INFO, project_types
 from mtl_core.geometry import Intrinsics
+from mtl_core.labels import LabelMap
 
 NANOSECONDS = 1_000_000_000
 
-_STORE = get_typestore(Stores.LATEST)
+_STORE = project_types()
 _TYPES = _STORE.types
 
 
@@ -72,6 +73,28 @@ def camera_info(intrinsics: Intrinsics, header: Stamped) -> Any:
     )
 
 
+def label_info(label_map: LabelMap, header: Stamped, threshold: float = 0.0) -> Any:
+    """Return the `vision_msgs/LabelInfo` of masks of a label map.
+
+    Args:
+        label_map: What their ids mean.
+        header: Time and frame.
+        threshold: Least confidence (0..1) of what they label.
+    """
+    vision_class = _TYPES["vision_msgs/msg/VisionClass"]
+    return _TYPES[LABEL_INFO](
+        header=_header(header),
+        class_map=[vision_class(number, name) for number, name in enumerate(label_map.classes)],
+        threshold=threshold,
+    )
+
+
+def clock(time_ns: int) -> Any:
+    """Return the `rosgraph_msgs/Clock` of a time."""
+    seconds, rest = divmod(time_ns, NANOSECONDS)
+    return _TYPES[CLOCK](clock=_TYPES["builtin_interfaces/msg/Time"](sec=seconds, nanosec=rest))
+
+
 def serialize(message: Any) -> bytes:
     """Return the CDR bytes of a message of `rosbags`."""
     return bytes(_STORE.serialize_cdr(message, message.__msgtype__))
@@ -80,6 +103,19 @@ def serialize(message: Any) -> bytes:
 def stamp_ns(header: Any) -> int:
     """Return the time in a `std_msgs/Header`, of rclpy or of `rosbags`, in nanoseconds."""
     return int(header.stamp.sec) * NANOSECONDS + int(header.stamp.nanosec)
+
+
+def cdr_header(data: bytes) -> Stamped:
+    """Return the header that a message begins with, from its CDR bytes.
+
+    Raises:
+        ValueError: The bytes are too few, or the time is none.
+    """
+    order: Literal["little", "big"] = "little" if len(data) > 1 and data[1] & 1 else "big"
+    length = int.from_bytes(data[12:16], order)
+    if not 0 < length <= len(data) - 16:
+        raise ValueError(f"{len(data)} bytes do not begin with a header")
+    return Stamped(cdr_stamp_ns(data), data[16 : 16 + length - 1].decode())
 
 
 def cdr_stamp_ns(data: bytes) -> int:

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from rosbags.image import message_to_cvimage
 
+from mtl_bags import compressed_depth
 from mtl_core.errors import ImageError
 from mtl_core.images import ColourImage, Order, check_whole
 
@@ -112,7 +113,7 @@ def to_mask(message: Any) -> Pixels:
 
 
 def to_depth(message: Any) -> npt.NDArray[np.float32]:
-    """Return the depth in a 32FC1 or 16UC1 (millimetres, 0 unknown) `sensor_msgs/Image`.
+    """Return the depth in a 32FC1 or 16UC1 (millimetres, 0 unknown) image, raw or compressedDepth.
 
     Returns:
         (H, W) float32, metres along the optical axis, NaN = unknown (REP 118).
@@ -120,6 +121,8 @@ def to_depth(message: Any) -> npt.NDArray[np.float32]:
     Raises:
         ImageError: The message holds no whole depth image.
     """
+    if hasattr(message, "format"):
+        return compressed_depth.decode(message)
     _check_raw(message, _DEPTHS)
     pixel_bytes = _DEPTHS[message.encoding].pixel_bytes
     rows = _view(message, (message.height, message.width * pixel_bytes), (message.step, 1))
@@ -130,6 +133,15 @@ def to_depth(message: Any) -> npt.NDArray[np.float32]:
         depth[depth == 0] = np.nan
         depth /= 1000
     return depth
+
+
+def depth_of_size(
+    depth: npt.NDArray[np.float32], height: int, width: int
+) -> npt.NDArray[np.float32]:
+    """Depth of the same view at another size: at an edge the one or the other, never their mean."""
+    if depth.shape == (height, width):
+        return depth
+    return cv2.resize(depth, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)  # type: ignore[return-value]
 
 
 def _check_raw(message: Any, layouts: Mapping[str, _Layout]) -> None:

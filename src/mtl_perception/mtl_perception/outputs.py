@@ -16,12 +16,12 @@ from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
+from mtl_core.depth import millimetres
 from mtl_core.draw import overlay
 from mtl_core.images import ColourImage
 from mtl_core.labels import UNLABELLED, LabelMap
 from mtl_core.prediction import Prediction
 from mtl_perception import topics
-from mtl_perception.depth import millimetres
 from mtl_perception.parameters import Settings
 
 

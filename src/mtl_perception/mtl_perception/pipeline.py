@@ -11,11 +11,11 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
+from mtl_bags.camera_info import View, view
 from mtl_bags.messages import to_colour_image
 from mtl_core.errors import MtlError
 from mtl_core.images import ColourImage
 from mtl_perception import parameters, topics
-from mtl_perception.camera import View, view
 from mtl_perception.conversion import converter
 from mtl_perception.health import Health
 from mtl_perception.latest import Worker

@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from mtl_core.depth import millimetres
 from mtl_core.draw import overlay
 from mtl_core.errors import ImageError, MtlError
 from mtl_core.images import ColourImage
 from mtl_core.labels import LabelMap
 from mtl_core.prediction import Prediction
-from mtl_perception.depth import millimetres
 from mtl_perception.errors import PerceptionError
 from mtl_perception.models import StudentPredictor, find_model
 

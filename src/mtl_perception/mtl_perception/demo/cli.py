@@ -15,10 +15,11 @@ from tqdm import tqdm
 from mtl_bags.errors import BagError
 from mtl_bags.reader import BagReader
 from mtl_bags.synthetic import DEFAULT_INTRINSICS, Progress, write_room_bag
+from mtl_bags.topics import Camera
 from mtl_core.errors import MtlError
 from mtl_perception import environment
 from mtl_perception.demo.process import running
-from mtl_perception.demo.replay import Camera, Replay
+from mtl_perception.demo.replay import Replay
 from mtl_perception.demo.score import Summary, score
 from mtl_perception.demo.sheet import write_sheet
 from mtl_perception.domain import own_domain
@@ -71,13 +72,13 @@ def _run(options: argparse.Namespace) -> Summary:
     with BagReader(options.bag or _rendered(options)) as recording:
         camera = Camera.find(recording, options.image_topic)
         arguments, log = _node_arguments(camera, model), options.out / "node.log"
-        progress = _progress("replay over DDS", camera.image.count)
+        progress = _progress("replay over DDS", camera.colour.count)
         with running(NODE, arguments, log) as node:
             hz = None if options.lock_step else options.hz
             ledger = Replay(recording, camera, node, hz).run(answers_path, progress)
         with BagReader(answers_path) as answers:
             summary = Summary.of(ledger, score(recording, answers, label_map))
-            write_sheet(sheet_path, recording, camera.image.name, answers, label_map)
+            write_sheet(sheet_path, recording, camera.colour.name, answers, label_map)
     summary_path.write_text(f"{summary.to_json()}\n", encoding="utf-8")
     return summary
 

@@ -5,30 +5,21 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from mtl_bags.compose import cdr_stamp_ns
-from mtl_bags.errors import BagError
 from mtl_bags.frames import RecordedFrame, recorded_frames
-from mtl_bags.reader import (
-    CAMERA_INFO,
-    COMPRESSED_IMAGE,
-    IMAGE,
-    BagReader,
-    Record,
-    Topic,
-    find_camera_info_topic,
-    find_colour_topic,
-)
+from mtl_bags.reader import BagReader
+from mtl_bags.records import CAMERA_INFO, IMAGE, Record
 from mtl_bags.synthetic import Progress
+from mtl_bags.topics import Camera
 from mtl_bags.writer import BagWriter
 from mtl_perception import topics
 from mtl_perception.demo.process import NodeProcess
 from mtl_perception.errors import PerceptionError
 from mtl_perception.ledger import Ledger
-from mtl_perception.player import Station
+from mtl_perception.player import CAMERA_QOS, Station
 
 MASK = f"/{topics.MASK}"
 DEPTH = f"/{topics.DEPTH}"
@@ -48,34 +39,6 @@ _GRACE_S = 10.0  # when frames were dropped, their answers never come
 _QUIET_S = 1.0  # without results, after which no more are on their way
 
 _GREETING_FRAMES = 5  # so that one damaged frame does not keep the node silent
-
-
-@dataclass(frozen=True)
-class Camera:
-    """The topics of a recording that are replayed."""
-
-    image: Topic
-    info: Topic | None
-
-    @classmethod
-    def find(cls, reader: BagReader, image_topic: str | None = None) -> Camera:
-        """Return the recording's colour camera, or the one that was named.
-
-        Raises:
-            BagError: There is no such topic, or no topic with colour images.
-        """
-        image = reader.topic(image_topic) if image_topic else find_colour_topic(reader)
-        if image.msgtype not in (IMAGE, COMPRESSED_IMAGE) or not image.count:
-            raise BagError(
-                f"{image.name}: expected images of type {IMAGE} or {COMPRESSED_IMAGE}, "
-                f"got {image.count} messages of type {image.msgtype}"
-            )
-        return cls(image, find_camera_info_topic(reader, image))
-
-    @property
-    def transport(self) -> str:
-        """The node's parameter `image_transport` for these images."""
-        return "compressed" if self.image.msgtype == COMPRESSED_IMAGE else "raw"
 
 
 class _Results:
@@ -130,20 +93,35 @@ class Replay:
             BagError: The recording is damaged, or the answers cannot be written.
         """
         topic_types = {**PICTURES, **INFOS}
-        station = Station("mtl_demo", self._camera.image.msgtype, topic_types, self._results)
+        station = Station("mtl_demo", topic_types, self._results)
         with station, BagWriter(answers, overwrite=True) as writer:
+            station.advertise(self._image_topic, self._camera.colour.msgtype, CAMERA_QOS)
+            station.advertise(topics.CAMERA_INFO, CAMERA_INFO, CAMERA_QOS)
             self._greet(station)
             self._results.begin(writer)
             self._play(station, progress)
             self._wait_for_the_last(station)
         return self._results.ledger
 
+    @property
+    def _image_topic(self) -> str:
+        """Where images go, in the root namespace, whatever they were called when recorded."""
+        packed = self._camera.transport == "compressed"
+        return topics.compressed(topics.IMAGE) if packed else topics.IMAGE
+
+    def _send(self, station: Station, frame: RecordedFrame) -> None:
+        """Publish a frame, camera_info first, and note when."""
+        if frame.camera_info:
+            station.publish(topics.CAMERA_INFO, frame.camera_info.data)
+        self._results.ledger.sent(frame.stamp_ns, time.monotonic())
+        station.publish(self._image_topic, frame.image.data)
+
     def _frames(self) -> Iterator[RecordedFrame]:
-        return recorded_frames(self._reader, self._camera.image, self._camera.info)
+        return recorded_frames(self._reader, self._camera)
 
     def _greet(self, station: Station) -> None:
         """Wait for a frame's results on all topics: the node is up, and matched both ways."""
-        if not self._spin(station, station.has_listener, _START_S):
+        if not self._spin(station, lambda: station.listeners(self._image_topic) > 0, _START_S):
             raise PerceptionError(
                 self._node.describe(f"the node did not subscribe to images within {_START_S:g} s")
             )
@@ -155,8 +133,7 @@ class Replay:
                 raise PerceptionError(
                     self._node.describe(f"no frame had all its results within {_GREETING_S:g} s")
                 )
-            frame = next(frames)
-            ledger.sent(frame.stamp_ns, station.send(frame))
+            self._send(station, next(frames))
             self._spin(station, lambda: ledger.frames_answered > 0, _GREETING_REPEAT_S)
         self._spin(station, partial(self._results.is_quiet_for, _QUIET_S), _GREETING_S)
 
@@ -165,7 +142,7 @@ class Replay:
         for number, frame in enumerate(progress(self._frames())):
             if self._hz:
                 self._spin(station, lambda: False, start + number / self._hz - time.monotonic())
-            self._results.ledger.sent(frame.stamp_ns, station.send(frame))
+            self._send(station, frame)
             if not self._hz:
                 self._wait_for_one_more(station)
 

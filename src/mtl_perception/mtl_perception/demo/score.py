@@ -11,7 +11,8 @@ import numpy as np
 
 from mtl_bags.compose import cdr_stamp_ns
 from mtl_bags.messages import to_depth, to_mask
-from mtl_bags.reader import BagReader, Record
+from mtl_bags.reader import BagReader
+from mtl_bags.records import Record
 from mtl_bags.synthetic import TRUTH_DEPTH_TOPIC, TRUTH_MASK_TOPIC
 from mtl_core.labels import LabelMap
 from mtl_core.metrics import ConfusionMatrix, DepthErrors

@@ -1,12 +1,12 @@
-"""What a camera_info message says of the image beside it."""
+"""What a camera_info message, of rclpy or of `rosbags`, says of the image beside it."""
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sensor_msgs.msg import CameraInfo
-
+from mtl_core.errors import GeometryError
+from mtl_core.geometry import Intrinsics
 from mtl_core.images import ColourImage
 
 
@@ -19,12 +19,12 @@ class View(NamedTuple):
         fault: Why fx is a fallback; empty where camera_info gave it.
     """
 
-    info: CameraInfo | None
+    info: Any | None
     fx: float | None
     fault: str
 
 
-def view(info: CameraInfo | None, image: ColourImage, fallback_fx: float = 0.0) -> View:
+def view(info: Any | None, image: ColourImage, fallback_fx: float = 0.0) -> View:
     """Judge the newest camera_info by an image.
 
     Args:
@@ -38,12 +38,27 @@ def view(info: CameraInfo | None, image: ColourImage, fallback_fx: float = 0.0) 
     return View(None if size_fault else info, fx, fault)
 
 
-def focal_length(info: CameraInfo | None) -> float:
+def focal_length(info: Any | None) -> float:
     """Return fx of rectified images in pixels: of P, or of K where a driver left P empty."""
     return math.nan if info is None else float(info.p[0] or info.k[0])
 
 
-def _size_fault(info: CameraInfo | None, image: ColourImage) -> str:
+def intrinsics(info: Any, image: ColourImage) -> Intrinsics | None:
+    """Return the rectified camera that a camera_info of the image's size speaks of, else None."""
+    if _size_fault(info, image) or _fx_fault(info):
+        return None
+    fx, fy, cx, cy = (
+        (info.p[0], info.p[5], info.p[2], info.p[6])
+        if info.p[0]
+        else (info.k[0], info.k[4], info.k[2], info.k[5])
+    )
+    try:
+        return Intrinsics(image.width, image.height, *map(float, (fx, fy, cx, cy)))
+    except GeometryError:
+        return None
+
+
+def _size_fault(info: Any | None, image: ColourImage) -> str:
     if info is None:
         return "no camera_info received"
     if (info.width, info.height) != (image.width, image.height):
@@ -54,7 +69,7 @@ def _size_fault(info: CameraInfo | None, image: ColourImage) -> str:
     return ""
 
 
-def _fx_fault(info: CameraInfo | None) -> str:
+def _fx_fault(info: Any | None) -> str:
     fx = focal_length(info)
     if math.isfinite(fx) and fx > 0:
         return ""
