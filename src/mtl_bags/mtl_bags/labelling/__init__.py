@@ -1,0 +1,1 @@
+"""Labelling recordings with a teacher, resumably."""
