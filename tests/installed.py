@@ -11,15 +11,26 @@ PACKAGE = Path(mtl_perception.__file__).parents[1]
 LAUNCH_FILES = PACKAGE / "launch"
 
 
+EXECUTABLES = {
+    "mtl_perception": {
+        "student_node": "mtl_perception.student_node",
+        "teacher_node": "mtl_perception.teacher_node",
+    },
+    "mtl_bags": {"mtl-bags": "mtl_bags"},
+}
+"""What `ros2 run` finds, by package, and the module behind it."""
+
+
 def make_prefix(folder: Path) -> Path:
-    """Make a prefix with the package's share folder and the node's executable; return it."""
+    """Make a prefix with the packages' share folders and executables; return it."""
     index = folder / "share/ament_index/resource_index/packages"
-    executables = folder / "lib/mtl_perception"
-    for made in (index, executables):
-        made.mkdir(parents=True)
-    (index / "mtl_perception").touch()
-    (folder / "share/mtl_perception").symlink_to(PACKAGE)
-    node = executables / "student_node"
-    node.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m mtl_perception.student_node "$@"\n')
-    node.chmod(0o755)
+    index.mkdir(parents=True)
+    for package, executables in EXECUTABLES.items():
+        (index / package).touch()
+        (folder / "share" / package).symlink_to(PACKAGE.with_name(package))
+        (folder / "lib" / package).mkdir(parents=True)
+        for name, module in executables.items():
+            path = folder / "lib" / package / name
+            path.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m {module} "$@"\n')
+            path.chmod(0o755)
     return folder

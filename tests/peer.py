@@ -60,13 +60,15 @@ T = TypeVar("T")
 
 
 class NodeProcess:
-    """The student node as its own process, its output in a file."""
+    """A node as its own process, its output in a file."""
 
-    def __init__(self, log: Path, domain: int, *arguments: str) -> None:
+    def __init__(
+        self, log: Path, domain: int, *arguments: str, module: str = "mtl_perception.student_node"
+    ) -> None:
         self._log = log
         with log.open("w") as file:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "mtl_perception.student_node", "--ros-args", *arguments],
+                [sys.executable, "-m", module, "--ros-args", *arguments],
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "ROS_DOMAIN_ID": str(domain), "PYTHONUNBUFFERED": "1"},

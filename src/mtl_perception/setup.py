@@ -32,6 +32,8 @@ setup(
     entry_points={
         "console_scripts": [
             "student_node = mtl_perception.student_node:main",
+            "teacher_node = mtl_perception.teacher_node:main",
+            "mtl-play = mtl_perception.play:main",
             "mtl-predict = mtl_perception.predict:main",
             "mtl-demo = mtl_perception.demo:main",
         ]

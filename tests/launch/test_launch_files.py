@@ -8,14 +8,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
 
 import frames
 import installed
+import recordings
 import tiny_student
 from mtl_perception import environment, topics
 from mtl_perception.domain import own_domain
@@ -46,41 +47,55 @@ def test_nothing_is_evaluated_or_run_inside_a_launch_file(path: Path) -> None:
     assert not names(path) & (EVALUATING | RUNNING)
 
 
-@pytest.fixture
-def student() -> ModuleType:
-    """The launch file as a module."""
+def loaded(name: str) -> ModuleType:
+    """A launch file as a module."""
     pytest.importorskip("launch_ros", reason=NOT_INSTALLED)
     from launch.launch_description_sources.python_launch_file_utilities import (
         load_python_launch_file_as_module,
     )
 
-    return load_python_launch_file_as_module(str(installed.LAUNCH_FILES / "student.launch.py"))
+    return load_python_launch_file_as_module(str(installed.LAUNCH_FILES / f"{name}.launch.py"))
 
 
-def test_every_argument_is_described_and_has_a_default(student: ModuleType) -> None:
-    arguments = {a.name: a for a in student.generate_launch_description().get_launch_arguments()}
-    assert list(arguments) == [
-        "params_file",
-        "image_topic",
-        "camera_info_topic",
-        "namespace",
-        "model",
-        "use_sim_time",
-        "log_level",
-    ]
+@pytest.fixture
+def student() -> ModuleType:
+    return loaded("student")
+
+
+NODE = ["namespace", "model", "use_sim_time", "log_level"]
+ARGUMENTS = {
+    "student": ["params_file", "image_topic", "camera_info_topic", *NODE],
+    "teacher": ["params_file", "image_topic", "camera_info_topic", "depth_topic", *NODE],
+    "label_bag": ["bag", "out", "model", "colour_topic", "depth_topic"],
+}
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_every_argument_is_described(name: str) -> None:
+    found = loaded(name).generate_launch_description().get_launch_arguments()
+    arguments = {argument.name: argument for argument in found}
+    assert list(arguments) == ARGUMENTS[name]
     for argument in arguments.values():
         assert len(argument.description) > 20
-        assert argument.default_value is not None
-    assert arguments["use_sim_time"].choices == ["true", "false"]
-    assert "info" in arguments["log_level"].choices
+        needed = argument.name in ("bag", "out")
+        assert (argument.default_value is None) == needed
+    if "use_sim_time" in arguments:
+        assert arguments["use_sim_time"].choices == ["true", "false"]
+        assert "info" in arguments["log_level"].choices
 
 
-def test_the_default_parameters_are_the_shipped_ones(student: ModuleType) -> None:
+def test_each_launch_file_is_looked_at() -> None:
+    assert {path.name.removesuffix(".launch.py") for path in FILES} == ARGUMENTS.keys()
+
+
+@pytest.mark.parametrize("name", ["student", "teacher"])
+def test_the_default_parameters_are_the_shipped_ones(name: str) -> None:
+    module = loaded(name)
     from launch import LaunchContext
 
-    (first, *_) = student.ARGUMENTS
+    (first, *_) = module.ARGUMENTS
     (default,) = first.default_value
-    assert Path(default.perform(LaunchContext())) == share_path("config", "student.yaml")
+    assert Path(default.perform(LaunchContext())) == share_path("config", f"{name}.yaml")
 
 
 def variables(student: ModuleType) -> dict[str, str]:
@@ -106,30 +121,80 @@ def test_the_camera_profile_is_named_unless_the_user_named_one(
     assert variables(student) == {}
 
 
-@pytest.fixture
-def launched(tmp_path: Path) -> Iterator[tuple[int, Any]]:
-    """`ros2 launch` of the student in a domain of its own."""
+@contextmanager
+def launching(folder: Path, domain: int, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """`ros2 launch mtl_perception ...` in a domain of its own."""
     pytest.importorskip("ros2launch", reason="ros2launch is not installed: it comes with ROS 2")
-    prefix = installed.make_prefix(tmp_path / "prefix")
-    model = tiny_student.write(tmp_path / "tiny.onnx")
+    prefix = installed.make_prefix(folder / "prefix")
     path = os.pathsep.join([str(prefix), os.environ["AMENT_PREFIX_PATH"]])
-    with own_domain() as domain:
-        ros2 = Path(sys.executable).with_name("ros2")
-        arguments = (f"model:={model}", "camera_info_topic:=info")
-        process = subprocess.Popen(
-            [ros2, "launch", "mtl_perception", "student.launch.py", *arguments],
-            env={**os.environ, "AMENT_PREFIX_PATH": path, "ROS_DOMAIN_ID": str(domain)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        yield domain, process
+    process = subprocess.Popen(
+        [Path(sys.executable).with_name("ros2"), "launch", "mtl_perception", *words],
+        env={**os.environ, "AMENT_PREFIX_PATH": path, "ROS_DOMAIN_ID": str(domain)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
         process.communicate(timeout=PATIENCE_S)
 
 
-def test_ros2_launch_answers_frames_and_ends_on_sigint(launched: tuple[int, Any]) -> None:
+@pytest.fixture
+def launched(tmp_path: Path) -> Iterator[tuple[int, subprocess.Popen[str]]]:
+    """`ros2 launch` of the student."""
+    model = tiny_student.write(tmp_path / "tiny.onnx")
+    with own_domain() as domain:
+        arguments = (f"model:={model}", "camera_info_topic:=info")
+        with launching(tmp_path, domain, "student.launch.py", *arguments) as process:
+            yield domain, process
+
+
+def test_ros2_launch_labels_a_recording(tmp_path: Path) -> None:
+    model = tiny_student.write_teacher(tmp_path / "tiny-teacher.onnx")
+    bag = recordings.write(tmp_path / "walk", recordings.records())
+    arguments = (f"bag:={bag}", f"out:={tmp_path / 'out'}", f"model:={model}", "depth_topic:=none")
+    with (
+        own_domain() as domain,
+        launching(tmp_path, domain, "label_bag.launch.py", *arguments) as process,
+    ):
+        said, _ = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, said
+    assert "12 of 12 images labelled" in said
+    assert "depth none" in said
+    assert (tmp_path / "out" / "walk" / "metadata.yaml").is_file()
+
+
+def test_ros2_launch_of_the_teacher_answers_a_player(tmp_path: Path) -> None:
+    model = tiny_student.write_teacher(tmp_path / "tiny-teacher.onnx")
+    bag = recordings.write(tmp_path / "walk", recordings.records())
+    arguments = (f"model:={model}", f"image_topic:={recordings.COLOUR}", "log_level:=warn")
+    mask = f"{recordings.PREFIX}/segmentation/mask"
+    with (
+        own_domain() as domain,
+        launching(tmp_path, domain, "teacher.launch.py", *arguments) as process,
+    ):
+        played = subprocess.run(
+            [sys.executable, "-m", "mtl_perception.play", bag, "--lock-step", mask],
+            env={**os.environ, "ROS_DOMAIN_ID": str(domain)},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE_S,
+        )
+        assert played.returncode == 0, played.stderr
+        assert "no answer" not in played.stdout
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=PATIENCE_S)
+    assert "process has finished cleanly" in said
+    assert "Traceback" not in said
+
+
+def test_ros2_launch_answers_frames_and_ends_on_sigint(
+    launched: tuple[int, subprocess.Popen[str]],
+) -> None:
     domain, process = launched
     peer = Peer(domain, remap=["camera_info:=info"])
     peer.camera = frames.camera_info()

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtl_perception.latest import Latest, Worker
+from mtl_perception.latest import Worker
+from mtl_perception.queue import Queue
 
 
 @given(st.lists(st.sampled_from(["put", "take", "close"])))
 def test_what_is_taken_is_the_newest_and_the_rest_was_dropped(steps: list[str]) -> None:
-    slot: Latest[int] = Latest()
+    slot: Queue[int] = Queue(1)
     put, dropped, closed = 0, 0, False
     newest: int | None = None  # the oracle: all that may be waiting
     taken = 0
@@ -38,7 +39,7 @@ def test_what_is_taken_is_the_newest_and_the_rest_was_dropped(steps: list[str]) 
 def test_threads_take_each_item_at_most_once_and_never_an_older_one(
     items: int, takers: int
 ) -> None:
-    slot: Latest[int] = Latest()
+    slot: Queue[int] = Queue(1)
     taken: list[list[int]] = [[] for _ in range(takers)]
 
     def take(mine: list[int]) -> None:

@@ -10,7 +10,7 @@ import sys
 import pytest
 import yaml
 
-from mtl_perception.parameters import TABLE, Spec
+from mtl_perception.parameters import STUDENT, TEACHER, Spec
 from mtl_perception.resources import share_path
 from peer import Peer
 
@@ -46,8 +46,8 @@ def test_the_ends_of_a_range_belong_to_it(peer: Peer, least_and_most: float) -> 
 
 
 def test_every_parameter_is_described(peer: Peer) -> None:
-    described = {d.name: d for d in peer.describe(*(spec.name for spec in TABLE))}
-    for spec in TABLE:
+    described = {d.name: d for d in peer.describe(*(spec.name for spec in STUDENT))}
+    for spec in STUDENT:
         descriptor = described[spec.name]
         assert descriptor.description == spec.description
         assert descriptor.read_only == (spec.change == "at start")
@@ -59,12 +59,13 @@ def test_every_parameter_is_described(peer: Peer) -> None:
         )
 
 
-def test_the_shipped_yaml_holds_the_tables_defaults() -> None:
-    text = share_path("config", "student.yaml").read_text(encoding="utf-8")
+@pytest.mark.parametrize(("name", "table"), [("student", STUDENT), ("teacher", TEACHER)])
+def test_the_shipped_yaml_holds_the_tables_defaults(name: str, table: tuple[Spec, ...]) -> None:
+    text = share_path("config", f"{name}.yaml").read_text(encoding="utf-8")
     shipped = yaml.safe_load(text)["/**"]["ros__parameters"]
-    assert shipped == {spec.name: spec.default for spec in TABLE}
+    assert shipped == {spec.name: spec.default for spec in table}
     assert {name: type(value) for name, value in shipped.items()} == {
-        spec.name: type(spec.default) for spec in TABLE
+        spec.name: type(spec.default) for spec in table
     }
 
 

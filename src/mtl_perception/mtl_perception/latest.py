@@ -1,4 +1,4 @@
-"""Newest frame only: a mailbox with one slot, and a thread that works on what lies in it."""
+"""Newest frame only: a thread that works on the newest item, and on no older one."""
 
 from __future__ import annotations
 
@@ -6,44 +6,9 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from mtl_perception.queue import Queue
+
 T = TypeVar("T")
-
-
-class Latest(Generic[T]):
-    """A mailbox with one slot for any number of threads: a newer item replaces the waiting one.
-
-    Every item is taken once, reported as dropped once, or still waits; `take` never returns an item
-    that is older than one taken before.
-    """
-
-    def __init__(self) -> None:
-        """Start empty and open."""
-        self._changed = threading.Condition()
-        self._waiting: list[T] = []
-        self._closed = False
-
-    def put(self, item: T) -> int:
-        """Leave an item; returns how many were dropped: the one replaced, or this if closed."""
-        with self._changed:
-            if self._closed:
-                return 1
-            dropped, self._waiting = len(self._waiting), [item]
-            self._changed.notify()
-            return dropped
-
-    def take(self) -> T | None:
-        """Wait for an item and removes it; returns None once the mailbox is closed."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._closed)
-            return self._waiting.pop() if self._waiting else None
-
-    def close(self) -> int:
-        """Wake all who wait; returns how many waiting items were dropped. May be called twice."""
-        with self._changed:
-            dropped, self._waiting = len(self._waiting), []
-            self._closed = True
-            self._changed.notify_all()
-            return dropped
 
 
 class Worker(Generic[T]):
@@ -56,7 +21,7 @@ class Worker(Generic[T]):
 
     def __init__(self, handle: Callable[[T], None], name: str) -> None:
         """Start the thread."""
-        self._slot: Latest[T] = Latest()
+        self._slot: Queue[T] = Queue(1)
         self._handle = handle
         self._thread = threading.Thread(target=self._run, name=name)
         self._thread.start()

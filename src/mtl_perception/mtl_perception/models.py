@@ -6,6 +6,7 @@ from pathlib import Path
 
 import yaml
 
+from mtl_core.card import Role
 from mtl_core.errors import ModelError
 from mtl_core.interface import DEPTH, SEGMENTATION, main_outputs
 from mtl_core.predictor import OnnxPredictor
@@ -15,28 +16,29 @@ from mtl_perception.resources import share_path
 RECORD = "models.yaml"
 
 
-def default_model() -> str:
-    """Return the file name of the model that is taken when none is named.
+def default_model(role: Role = "student") -> str:
+    """Return the file name of the model that is taken when none of a role is named.
 
     Raises:
         PerceptionError: The record that ships with the package is missing or damaged.
     """
     record = share_path("models", RECORD)
     content = yaml.safe_load(record.read_text(encoding="utf-8"))
-    name = content.get("default") if isinstance(content, dict) else None
+    name = content.get(role) if isinstance(content, dict) else None
     if not isinstance(name, str):
-        raise PerceptionError(f"{record}: expected 'default: FILE.onnx', got {content!r:.80}")
+        raise PerceptionError(f"{record}: expected '{role}: FILE.onnx', got {content!r:.80}")
     return name
 
 
-def find_model(name: str = "") -> Path:
+def find_model(name: str = "", role: Role = "student") -> Path:
     """Return the file that a model's name stands for; whether it exists is the reader's to check.
 
     Args:
         name: Empty for the default model, a bare file name for one that ships with the package
             (unless the working directory has such a file), else a path; `~` is expanded.
+        role: What it is for, where no name says which.
     """
-    path = Path(name).expanduser() if name else Path(default_model())
+    path = Path(name).expanduser() if name else Path(default_model(role))
     if path.is_file() or path.parent != Path():
         return path
     return share_path("models") / path

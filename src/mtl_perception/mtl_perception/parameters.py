@@ -1,11 +1,11 @@
-"""The student node's parameters: one table gives names, defaults, ranges and what they mean.
+"""The nodes' parameters: one table each gives names, defaults, ranges and what they mean.
 
-`config/student.yaml` and the launch file repeat no default of their own; tests hold them to it.
+`config/*.yaml` and the launch files repeat no default of their own; tests hold them to it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,7 +16,10 @@ from rcl_interfaces.msg import (
     SetParametersResult,
 )
 from rclpy.lifecycle import LifecycleNode
+from rclpy.node import Node
 from rclpy.parameter import Parameter
+
+from mtl_bags.frames import SLOP_NS
 
 Value = bool | int | float | str
 Change = Literal["always", "while unconfigured", "at start"]
@@ -87,7 +90,7 @@ def _one_of(choices: tuple[str, ...]) -> str:
     return f"; one of {', '.join(choices)}" if choices else ""
 
 
-TABLE = (
+STUDENT = (
     Spec(
         "autostart",
         True,
@@ -137,9 +140,70 @@ TABLE = (
 )
 
 
+TEACHER = (
+    Spec(
+        "model",
+        "",
+        "ONNX file of the teacher: a path, or the name of one that ships with the package; "
+        "empty: the package's own.",
+        "at start",
+    ),
+    Spec("threads", 0, "Threads of one inference; 0: one for each core.", "at start",
+         limits=(0, 256)),
+    Spec(
+        "image_transport",
+        "raw",
+        "Which input to subscribe: image (raw) or image/compressed (compressed).",
+        "at start",
+        choices=("raw", "compressed"),
+    ),
+    Spec(
+        "depth_transport",
+        "none",
+        "The sensor's depth, registered to the image: depth_image (raw), "
+        "depth_image/compressedDepth (compressedDepth), or none.",
+        "at start",
+        choices=("none", "raw", "compressedDepth"),
+    ),
+    Spec(
+        "slop",
+        SLOP_NS / 1e9,
+        "Largest difference between the stamps of image and depth, seconds.",
+        "at start",
+        limits=(0.0, 1.0),
+    ),
+    Spec(
+        "queue",
+        100,
+        "Frames that may wait; when more come, the oldest is dropped and counted.",
+        "at start",
+        limits=(1, 10_000),
+    ),
+    Spec("flip", True, "Ask the teacher for the mirror image too.", "at start"),
+    Spec(
+        "depth_everywhere", False, "Publish depth also where the sensor has measured.", "at start"
+    ),
+    Spec(
+        "fallback_fx",
+        0.0,
+        "Focal length in pixels of the image's width where no camera_info gives it; "
+        "0: the one the model was trained at.",
+        "at start",
+        limits=(0.0, 100_000.0),
+    ),
+    Spec(
+        "reliable",
+        True,
+        "Ask for lossless transport, as players offer it; a camera that publishes best effort "
+        "needs false.",
+        "at start",
+    ),
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Settings:
-    """The parameters that may change between two frames; see `TABLE`."""
+    """The student's parameters that may change between two frames; see `STUDENT`."""
 
     min_confidence: float
     depth_encoding: str
@@ -155,28 +219,35 @@ class Settings:
         )
 
 
-def value(node: LifecycleNode, name: str) -> Any:
+def value(node: Node, name: str) -> Any:
     """Return the present value of a parameter."""
     return node.get_parameter(name).value
 
 
-def declare(node: LifecycleNode) -> None:
-    """Declare the table's parameters on a node and judges every later change.
+def declare(
+    node: Node, table: Iterable[Spec], state: Callable[[], str] = lambda: "running"
+) -> None:
+    """Declare a table's parameters on a node and judge every later change.
+
+    Args:
+        node: Whose they are.
+        table: What they are.
+        state: Gives the node's lifecycle state.
 
     Raises:
         rclpy.exceptions.InvalidParameterValueException: A start value is refused.
         rclpy.exceptions.InvalidParameterTypeException: A start value is of another type.
     """
-    specs = {spec.name: spec for spec in TABLE}
+    specs = {spec.name: spec for spec in table}
 
     def judge(parameters: Iterable[Parameter[Any]]) -> SetParametersResult:
-        state = state_of(node)
+        now = state()
         known = ((specs[p.name], p.value) for p in parameters if p.name in specs)
-        reasons = [reason for spec, new in known if (reason := spec.refusal(new, state))]
+        reasons = [reason for spec, new in known if (reason := spec.refusal(new, now))]
         return SetParametersResult(successful=not reasons, reason="; ".join(reasons))
 
     node.add_on_set_parameters_callback(judge)
-    node.declare_parameters("", [(s.name, s.default, s.descriptor()) for s in TABLE])
+    node.declare_parameters("", [(s.name, s.default, s.descriptor()) for s in specs.values()])
 
 
 def state_of(node: LifecycleNode) -> str:

@@ -1,4 +1,4 @@
-"""Replays a recording's camera over DDS, byte for byte, and takes in what nodes answer.
+"""Puts recorded messages on DDS, byte for byte, and takes in what nodes answer.
 
 A `Station` is one end of the line: its own context and node, and no thread; messages arrive while
 one of its methods spins.
@@ -9,16 +9,15 @@ from __future__ import annotations
 import importlib
 import time
 from collections.abc import Callable, Mapping
-from types import TracebackType
 from typing import Any
 
 import rclpy
+from rclpy.duration import Duration
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
-from mtl_bags.frames import RecordedFrame
-from mtl_bags.reader import CAMERA_INFO, COMPRESSED_IMAGE, Record
-from mtl_perception import topics
+from mtl_bags.closing import Closing
+from mtl_bags.records import Record
 
 CAMERA_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 """As cameras publish."""
@@ -29,15 +28,11 @@ _SPIN_S = 0.1
 """The longest wait between two looks at a condition that no message changes."""
 
 
-class Station:
-    """A node of its own that plays a camera and receives results; a context manager.
-
-    Images go out on `image` or `image/compressed` and camera_info on `camera_info`, in the root
-    namespace, whatever they were called when recorded.
+class Station(Closing):
+    """A node of its own that publishes recorded messages and receives results; a context manager.
 
     Args:
         name: Of the node.
-        image_type: Message type of the camera's images, raw or compressed.
         results: Topics to receive, with their message types.
         on_result: Called with each result as CDR bytes, and the monotonic time of its arrival.
     """
@@ -45,7 +40,6 @@ class Station:
     def __init__(
         self,
         name: str,
-        image_type: str,
         results: Mapping[str, str],
         on_result: Callable[[Record, float], None],
     ) -> None:
@@ -56,37 +50,43 @@ class Station:
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
         self._on_result = on_result
-        self._image = self._publisher(camera_topic(image_type), image_type)
-        self._camera_info = self._publisher(topics.CAMERA_INFO, CAMERA_INFO)
+        self._publishers: dict[str, Any] = {}
         for topic, msgtype in results.items():
             self._subscribe(topic, msgtype)
 
-    def __enter__(self) -> Station:
-        """Return the station."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         """Leave the DDS domain."""
         self._executor.shutdown()
         self._node.destroy_node()
         rclpy.shutdown(context=self._context)
 
-    def has_listener(self) -> bool:
-        """Say whether a subscription has been matched with the images."""
-        return bool(self._image.get_subscription_count() > 0)
+    def advertise(self, topic: str, msgtype: str, qos: QoSProfile) -> None:
+        """Prepare to publish on a topic.
 
-    def send(self, frame: RecordedFrame) -> float:
-        """Publish a frame, camera_info first; return the monotonic time just before the image."""
-        if frame.camera_info:
-            self._camera_info.publish(frame.camera_info.data)
-        now = time.monotonic()
-        self._image.publish(frame.image.data)
-        return now
+        Raises:
+            ImportError: The type's package is not installed.
+            AttributeError: The package has no such type.
+        """
+        self._publishers[topic] = self._node.create_publisher(message_class(msgtype), topic, qos)
+
+    def publish(self, topic: str, data: bytes) -> None:
+        """Publish CDR bytes on a topic that was advertised."""
+        self._publishers[topic].publish(data)
+
+    def listeners(self, topic: str) -> int:
+        """Say how many subscriptions have been matched with a topic that was advertised."""
+        return int(self._publishers[topic].get_subscription_count())
+
+    def wait_for_delivery(self, timeout_s: float) -> None:
+        """Wait until all that was published reliably has arrived, or for this long."""
+        deadline = time.monotonic() + timeout_s
+        for publisher in self._publishers.values():
+            left = max(deadline - time.monotonic(), 0.0)
+            publisher.wait_for_all_acked(Duration(seconds=left))
+
+    def answerers(self, topic: str) -> int:
+        """Say how many publishers there are of a topic."""
+        return int(self._node.count_publishers(topic))
 
     def spin_until(self, done: Callable[[], bool], timeout_s: float) -> bool:
         """Receive until `done` or for this long; return whether it is done."""
@@ -95,22 +95,12 @@ class Station:
             self._executor.spin_once(timeout_sec=min(left, _SPIN_S))
         return finished
 
-    def _publisher(self, topic: str, msgtype: str) -> Any:
-        return self._node.create_publisher(message_class(msgtype), topic, CAMERA_QOS)
-
     def _subscribe(self, topic: str, msgtype: str) -> None:
         def receive(data: bytes) -> None:
             now = time.monotonic()
             self._on_result(Record(topic, msgtype, time.time_ns(), data), now)
 
         self._node.create_subscription(message_class(msgtype), topic, receive, RESULT_QOS, raw=True)
-
-
-def camera_topic(image_type: str) -> str:
-    """Return the name on which a station publishes images of this type."""
-    if image_type == COMPRESSED_IMAGE:
-        return topics.compressed(topics.IMAGE)
-    return topics.IMAGE
 
 
 def message_class(msgtype: str) -> Any:

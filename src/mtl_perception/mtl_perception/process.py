@@ -3,13 +3,65 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from mtl_core.errors import MtlError
+from mtl_perception import environment
+from mtl_perception.errors import PerceptionError
 
 if TYPE_CHECKING:
     from rclpy.node import Node
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class OwnNode(Protocol):
+    """A node that has more to begin and to end than rclpy knows of."""
+
+    def autostart(self) -> None:
+        """Begin to work, if its parameters say so."""
+
+    def close(self) -> None:
+        """End its threads and free what it holds."""
+
+
+def run_node(name: str, make: Callable[[], OwnNode], argv: Sequence[str] | None = None) -> int:
+    """Run a node until SIGINT or SIGTERM.
+
+    Args:
+        name: Of the executable, for messages.
+        make: Makes the node; it imports rclpy itself, after the environment is prepared.
+        argv: The process's arguments, ROS's own after `--ros-args`; None for those of `sys`.
+
+    Returns:
+        0, or 1 if a parameter was refused at start or the node cannot be made.
+    """
+    hold_signals()
+    environment.prepare()  # rclpy reads the environment when it is imported
+    import rclpy
+    from rclpy.exceptions import ParameterException
+    from rclpy.signals import SignalHandlerOptions
+
+    rclpy.init(
+        args=None if argv is None else list(argv), signal_handler_options=SignalHandlerOptions.NO
+    )
+    try:
+        node = make()
+    except (ParameterException, MtlError, PerceptionError) as err:
+        rclpy.try_shutdown()
+        print(f"{name}: {err}", file=sys.stderr)
+        return 1
+    try:
+        node.autostart()
+        spin_until_signal(node)  # type: ignore[arg-type]
+    finally:
+        node.close()
+        node.destroy_node()  # type: ignore[attr-defined]
+        rclpy.try_shutdown()
+    return 0
 
 
 def hold_signals() -> None:

@@ -29,7 +29,7 @@ class StudentNode(LifecycleNode):
             rclpy.exceptions.ParameterException: A start value is refused.
         """
         super().__init__("student")
-        parameters.declare(self)
+        parameters.declare(self, parameters.STUDENT, lambda: parameters.state_of(self))
         self._health = Health()
         self._pipeline: Pipeline | None = None
         self._diagnostics = self.create_publisher(DiagnosticArray, topics.DIAGNOSTICS, 1)

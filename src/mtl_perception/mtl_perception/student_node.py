@@ -2,53 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
-from mtl_perception import environment
-from mtl_perception.process import hold_signals, spin_until_signal
+from mtl_perception.process import OwnNode, run_node
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run until SIGINT or SIGTERM.
-
-    Args:
-        argv: The process's arguments, ROS's own after `--ros-args`; None for those of `sys`.
-
-    Returns:
-        0, or 1 if a parameter was refused at start.
-    """
-    hold_signals()
-    environment.prepare()  # rclpy reads the environment when it is imported
-    import rclpy
-    from rclpy.signals import SignalHandlerOptions
-
-    rclpy.init(
-        args=None if argv is None else list(argv), signal_handler_options=SignalHandlerOptions.NO
-    )
-    try:
-        return _run()
-    finally:
-        rclpy.try_shutdown()
+    """Run until SIGINT or SIGTERM; see `run_node`."""
+    return run_node("student_node", _make, argv)
 
 
-def _run() -> int:
-    from rclpy.exceptions import ParameterException
-
+def _make() -> OwnNode:
     from mtl_perception.student import StudentNode
 
-    try:
-        node = StudentNode()
-    except ParameterException as err:
-        print(f"student_node: {err}", file=sys.stderr)
-        return 1
-    try:
-        node.autostart()
-        spin_until_signal(node)
-    finally:
-        node.close()
-        node.destroy_node()
-    return 0
+    return StudentNode()
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 IMAGE = "image"
 CAMERA_INFO = "camera_info"
+DEPTH_IMAGE = "depth_image"
 
 MASK = "segmentation/mask"
 CONFIDENCE = "segmentation/confidence"
@@ -19,6 +20,11 @@ DIAGNOSTICS = "/diagnostics"
 def compressed(image_topic: str) -> str:
     """Return the topic on which image_transport puts the compressed twin of an image topic."""
     return f"{image_topic}/compressed"
+
+
+def compressed_depth(depth_topic: str) -> str:
+    """Return the topic on which image_transport puts the compressed twin of a depth topic."""
+    return f"{depth_topic}/compressedDepth"
 
 
 def camera_info_beside(image_topic: str) -> str:

@@ -43,11 +43,13 @@ def test_the_package_finds_its_own_installed_files(tmp_path: Path) -> None:
     assert Path(outside(tmp_path, sys.executable, "-c", code)) == SHARE / "models"
 
 
-@pytest.mark.parametrize("name", ["student_node", "mtl-predict", "mtl-demo"])
+@pytest.mark.parametrize(
+    "name", ["student_node", "teacher_node", "mtl-predict", "mtl-demo", "mtl-play"]
+)
 def test_executable_stands_where_ros2_run_looks(name: str) -> None:
     assert os.access(EXECUTABLES / name, os.X_OK)
 
 
-@pytest.mark.parametrize("name", ["mtl-predict", "mtl-demo"])
+@pytest.mark.parametrize("name", ["mtl-predict", "mtl-demo", "mtl-play"])
 def test_executable_says_how_it_is_used(name: str, tmp_path: Path) -> None:
     assert outside(tmp_path, EXECUTABLES / name, "--help").startswith(f"usage: {name}")
