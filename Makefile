@@ -49,7 +49,7 @@ HOLD = $(BIN)/python -c 'import numpy; print("numpy==" + numpy.__version__)' > $
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-train setup-dev demo test lint format pytest colcon bench bench-train constraints clean
+.PHONY: help setup setup-train setup-dev demo test lint format pytest colcon stress-label browser bench bench-train bench-label constraints clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -101,6 +101,9 @@ bench: $(DEV) ## measure the model and the renderer on this machine
 bench-train: $(DEV) ## measure what data loading costs training (needs MTL_DATA)
 	$(BIN)/python benchmarks/training.py
 
+bench-label: $(RUN) ## measure labelling against the bare teacher (MODEL=path: another one)
+	$(BIN)/python benchmarks/label.py --memory-frames 2000 $(if $(MODEL),--model '$(MODEL)')
+
 # ---- Checks ---------------------------------------------------------------------------------------
 test: lint colcon pytest ## everything that CI runs
 
@@ -125,6 +128,13 @@ colcon: $(DEV) ## build and test src/ with colcon, in build/
 	$(COLCON) build --base-paths src --build-base build/colcon --install-base build/install
 	$(COLCON) test --base-paths src --build-base build/colcon \
 		--install-base build/install --return-code-on-test-failure --event-handlers console_direct+
+
+stress-label: $(DEV) ## kill labelling 50 times at random moments and compare the results
+	PYTHONPATH=tests $(BIN)/python tests/stress_label.py
+
+browser: $(DEV) ## show the labels' report to a real browser (installs Debian's chromium, as root)
+	command -v chromium > /dev/null || apt-get install --yes --no-install-recommends chromium
+	$(BIN)/python -m pytest tests/bags/test_report.py
 
 clean: ## remove what was built, measured and cached; .venv stays
 	rm -rf build out .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
