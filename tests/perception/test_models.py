@@ -20,6 +20,8 @@ SHIPPED = share_path("models")
 def test_no_name_means_the_default_that_the_record_names() -> None:
     assert find_model() == SHIPPED / default_model()
     assert default_model() == "student-lite0-288x384.onnx"
+    assert find_model(role="teacher") == SHIPPED / "teacher-lite2-288x384.onnx"
+    assert find_model(role="teacher").is_file()
 
 
 def test_a_bare_name_means_a_shipped_model_unless_the_working_directory_has_it(
@@ -40,14 +42,14 @@ def test_a_path_stays_a_path_and_home_is_expanded(
     assert find_model("/x.onnx") == Path("/x.onnx")
 
 
-@pytest.mark.parametrize("text", ["", "- default", "other: x.onnx", "default: 3"])
+@pytest.mark.parametrize("text", ["", "- student", "teacher: x.onnx", "student: 3"])
 def test_a_damaged_record_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
     (tmp_path / "models").mkdir()
     (tmp_path / "models/models.yaml").write_text(text, encoding="utf-8")
     monkeypatch.setattr(models, "share_path", tmp_path.joinpath)
-    with pytest.raises(PerceptionError, match=r"models\.yaml: expected 'default: FILE\.onnx', got"):
+    with pytest.raises(PerceptionError, match=r"models\.yaml: expected 'student: FILE\.onnx', got"):
         default_model()
 
 

@@ -128,7 +128,10 @@ class Player:
 
     Raises:
         BagError: A topic is not in the recording.
-        PerceptionError: A rate or number makes no sense.
+        PerceptionError: A rate or number makes no sense, or the images are not played.
+
+    Attributes:
+        topics: What is played.
     """
 
     def __init__(
@@ -143,12 +146,12 @@ class Player:
         self._reader, self._manner = reader, manner
         wanted = [reader.topic(n) for n in topics] if topics else list(reader.topics)
         # Who answers publishes the answers.
-        self._wanted = [topic for topic in wanted if topic.name != manner.answers]
+        self.topics = [topic for topic in wanted if topic.name != manner.answers]
         self._images = manner.images or (find_colour_topic(reader).name if manner.answers else "")
-        if self._images and self._images not in {topic.name for topic in self._wanted}:
+        if self._images and self._images not in {topic.name for topic in self.topics}:
             raise PerceptionError(
                 f"expected the images {self._images} among what is played, got "
-                + ", ".join(topic.name for topic in self._wanted)
+                + ", ".join(topic.name for topic in self.topics)
             )
         self._period_s = 1 / manner.clock_hz if manner.clock_hz else _STEP_S
         self._clock_ns = -1
@@ -182,7 +185,7 @@ class Player:
         if self._manner.clock_hz:
             station.advertise(CLOCK, CLOCK_TYPE, QoSProfile(depth=1))
         names = []
-        for topic in self._wanted:
+        for topic in self.topics:
             recorded = self._reader.description(topic.name, topic.msgtype).qos
             latched = any(q.durability.name == "TRANSIENT_LOCAL" for q in recorded)
             durability = DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE
@@ -216,7 +219,7 @@ class Player:
             )
 
     def _play(self, station: Station, names: Sequence[str]) -> None:
-        total = sum(topic.count for topic in self._wanted if topic.name in names)
+        total = sum(topic.count for topic in self.topics if topic.name in names)
         bar = tqdm(total=total, unit="message", disable=None)
         pace = None if self._manner.answers else _Pace(self._manner.rate)
         with bar:
