@@ -21,6 +21,8 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from rosbags.rosbag1 import Writer as Writer1
+from rosbags.typesys import Stores, get_typestore
 
 import tiny_student
 from mtl_bags.cli import main
@@ -29,7 +31,7 @@ from mtl_bags.errors import BagError
 from mtl_bags.labelling.job import SUMMARY, Keyed, Labeller, Settings
 from mtl_bags.messages import to_depth, to_mask
 from mtl_bags.reader import BagReader
-from mtl_bags.records import Record
+from mtl_bags.records import IMAGE, Record
 from mtl_bags.writer import Storage
 from mtl_core.errors import ModelError
 from mtl_core.labels import LabelMap
@@ -45,6 +47,7 @@ from recordings import (
     STRING,
     WIDTH,
     class_of,
+    colour,
     depth,
     records,
     stamp,
@@ -196,6 +199,27 @@ def test_depth_is_for_the_recording_s_own_camera(model: Path, tmp_path: Path) ->
     Labeller(model, Settings(depth="none")).label(path, tmp_path / "out")
     metres = to_depth(decoded(tmp_path / "out", f"{PREFIX}/depth/image")[0])
     np.testing.assert_allclose(metres, tiny_student.metres(0, ratio=2.0), atol=2e-3)
+
+
+def test_a_recording_of_ros_1_becomes_one_of_ros_2(model: Path, tmp_path: Path) -> None:
+    store = get_typestore(Stores.ROS1_NOETIC)
+    types = store.types
+    path = tmp_path / "old.bag"
+    with Writer1(path) as writer:
+        connection = writer.add_connection(COLOUR, IMAGE, typestore=store)
+        for number in range(3):
+            seconds, rest = divmod(stamp(number), 10**9)
+            time = types["builtin_interfaces/msg/Time"](sec=seconds, nanosec=rest)
+            header = types["std_msgs/msg/Header"](seq=number, stamp=time, frame_id=FRAME)
+            pixels = colour(number).reshape(-1)
+            message = types[IMAGE](header, HEIGHT, WIDTH, "rgb8", 0, 3 * WIDTH, pixels)
+            writer.write(connection, stamp(number), store.serialize_ros1(message, IMAGE))
+    words = ["label", str(path), "--out", str(tmp_path / "out"), "--model", str(model)]
+    assert main(words) == 0
+    out = tmp_path / "out" / "old"
+    assert [m.header.frame_id for m in decoded(out, COLOUR)] == [FRAME] * 3
+    masks = [to_mask(m) for m in decoded(out, f"{PREFIX}/segmentation/mask")]
+    assert [np.unique(mask).tolist() for mask in masks] == [[class_of(n)] for n in range(3)]
 
 
 # ---- again, and interrupted ----------------------------------------------------------------------
