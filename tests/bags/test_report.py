@@ -124,7 +124,7 @@ def test_depth_is_compared_with_the_sensor_s(tmp_path: Path) -> None:
     assert main(words) == 0
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
     ratios = [(1.5 + n / 1000) / tiny_student.metres(20 * n) for n in range(FRAMES)]
-    assert f"<td>50 % of the images</td><td>{np.median(ratios):.3f}</td>" in text
+    assert f"<td>percentile 50</td><td>{np.median(ratios):.3f}</td>" in text
     assert DEPTH in text
 
 

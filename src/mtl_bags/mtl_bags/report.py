@@ -196,7 +196,7 @@ def _facts(statistics: Statistics, summary: Summary | None) -> list[tuple[str, s
 def _depth(summary: Summary | None) -> str:
     if summary is None or not summary.depth_ratio:
         return "<p>No sensor depth to compare with.</p>"
-    rows = [(f"{point} % of the images", f"{v:.3f}") for point, v in summary.depth_ratio.items()]
+    rows = [(f"percentile {point}", f"{v:.3f}") for point, v in summary.depth_ratio.items()]
     return (
         "<p>The sensor's depth over the teacher's, median of each image. Far from 1, the focal "
         "length is not what camera_info says, or the scenes are not what the teacher knows.</p>"
