@@ -20,7 +20,8 @@ import numpy as np
 from tqdm import tqdm
 
 from mtl_bags.frames import recorded_frames
-from mtl_bags.labelling.job import Labeller, Settings
+from mtl_bags.labelling.job import Labeller
+from mtl_bags.labelling.summary import Settings
 from mtl_bags.messages import to_colour_image, to_depth
 from mtl_bags.reader import BagReader
 from mtl_bags.records import Record

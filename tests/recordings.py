@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import tiny_student
 from mtl_bags.compose import Stamped, camera_info, image, serialize
+from mtl_bags.reader import BagReader
 from mtl_bags.records import CAMERA_INFO, IMAGE, Record
 from mtl_bags.writer import BagWriter, Storage
 from mtl_core.geometry import Intrinsics
@@ -65,3 +67,20 @@ def write(path: Path, messages: Iterable[Record], storage: Storage = "mcap") -> 
         for one in messages:
             writer.write(one.topic, one.msgtype, one.time_ns, one.data)
     return path
+
+
+def read(path: Path) -> list[Record]:
+    with BagReader(path) as reader:
+        return list(reader.messages())
+
+
+def by_topic(path: Path) -> dict[str, list[Record]]:
+    found: dict[str, list[Record]] = {}
+    for one in read(path):
+        found.setdefault(one.topic, []).append(one)
+    return found
+
+
+def decoded(path: Path, topic: str) -> list[Any]:
+    with BagReader(path) as reader:
+        return [reader.deserialize(one) for one in reader.messages([topic])]

@@ -11,21 +11,15 @@ from pathlib import Path
 
 import pytest
 
-import tiny_student
 from mtl_bags.cli import main
 from mtl_bags.labelling.engines import Task, by_ray
-from mtl_bags.labelling.job import Labeller, Settings, Summary
-from mtl_bags.reader import BagReader
-from recordings import records, write
+from mtl_bags.labelling.job import Labeller
+from mtl_bags.labelling.summary import Settings, Summary
+from recordings import read, records, write
 
 ray = pytest.importorskip("ray", reason="ray is not installed: pip install 'mtl_bags[ray]'")
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::ResourceWarning")]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_student.write_teacher(tmp_path_factory.mktemp("model") / "tiny-teacher.onnx")
 
 
 @pytest.fixture(scope="module")
@@ -41,11 +35,6 @@ def cluster() -> Iterator[str]:
     yield made.address
     ray.shutdown()
     made.shutdown()
-
-
-def read(path: Path) -> list:
-    with BagReader(path) as reader:
-        return list(reader.messages())
 
 
 def test_a_killed_worker_s_recording_is_gone_on_with(

@@ -17,7 +17,8 @@ from mtl_bags.compose import Stamped, cdr_header, image, serialize
 from mtl_bags.errors import BagError
 from mtl_bags.export import Selection, export
 from mtl_bags.labelled import LabelledBag
-from mtl_bags.labelling.job import Labeller, Settings
+from mtl_bags.labelling.job import Labeller
+from mtl_bags.labelling.summary import Settings
 from mtl_bags.messages import to_colour_image, to_mask
 from mtl_bags.records import COMPRESSED_IMAGE, Record
 from mtl_bags.types import standard_types
@@ -37,18 +38,6 @@ from recordings import (
     stamp,
     write,
 )
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_student.write_teacher(tmp_path_factory.mktemp("model") / "tiny-teacher.onnx")
-
-
-@pytest.fixture(scope="module")
-def labelled(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("bags")
-    Labeller(model, Settings()).label(write(folder / "walk", records()), folder / "labelled")
-    return folder / "labelled"
 
 
 def dataset(folder: Path) -> dict:

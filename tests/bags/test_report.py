@@ -17,7 +17,8 @@ import tiny_student
 from mtl_bags.cli import main
 from mtl_bags.errors import BagError
 from mtl_bags.labelled import LabelledBag
-from mtl_bags.labelling.job import Labeller, Settings
+from mtl_bags.labelling.job import Labeller
+from mtl_bags.labelling.summary import Settings
 from mtl_bags.messages import to_mask
 from mtl_bags.reader import BagReader
 from mtl_bags.report import PICTURES, gather, report

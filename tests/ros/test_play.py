@@ -13,7 +13,8 @@ import pytest
 
 import peer  # noqa: F401 - prepares the environment before rclpy is imported
 import tiny_student
-from mtl_bags.labelling.job import Labeller, Settings
+from mtl_bags.labelling.job import Labeller
+from mtl_bags.labelling.summary import Settings
 from mtl_bags.reader import BagReader
 from mtl_bags.records import CAMERA_INFO, CLOCK, IMAGE
 from mtl_perception.domain import own_domain

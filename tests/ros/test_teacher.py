@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 import tiny_student
-from mtl_bags.labelling.job import Labeller, Settings
+from mtl_bags.labelling.job import Labeller
+from mtl_bags.labelling.summary import Settings
 from mtl_bags.reader import BagReader
 from mtl_bags.records import CAMERA_INFO, IMAGE, Record
 from mtl_perception.domain import own_domain

@@ -13,10 +13,13 @@ from tqdm import tqdm
 
 from mtl_bags.errors import BagError
 from mtl_bags.export import Selection, export
+from mtl_bags.frames import SLOP_NS
 from mtl_bags.labelling.engines import Result, Task, by_ray, one_by_one
-from mtl_bags.labelling.job import SUMMARY, Labeller, Settings, Summary, find_camera, read_summary
+from mtl_bags.labelling.job import Labeller
+from mtl_bags.labelling.summary import SUMMARY, Settings, Summary, read_summary
 from mtl_bags.reader import BagReader
 from mtl_bags.report import SURE, report
+from mtl_bags.topics import Camera
 from mtl_core.errors import MtlError
 
 T = TypeVar("T")
@@ -67,7 +70,11 @@ def _add_label(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, required=True, help="the teacher's ONNX file")
     _add_topics(parser)
     parser.add_argument(
-        "--slop", type=_amount, default=0.02, metavar="S", help="between the stamps of a pair"
+        "--slop",
+        type=_amount,
+        default=SLOP_NS / 1e9,
+        metavar="S",
+        help="between the stamps of a pair",
     )
     parser.add_argument("--no-flip", action="store_true", help="half the time, somewhat worse")
     parser.add_argument(
@@ -117,7 +124,7 @@ def _reported(result: Result) -> int:
     if not isinstance(result, Summary):
         print(f"mtl-bags: {result}", file=sys.stderr)
         return 1
-    _report(result)
+    _print_summary(result)
     return DAMAGED if result.damage else 0
 
 
@@ -149,7 +156,6 @@ def _export(options: argparse.Namespace) -> int:
     selection = Selection(
         options.split, options.min_confidence, options.min_change, not options.pseudo_depth
     )
-
     done = export(
         options.recordings,
         options.out,
@@ -196,7 +202,7 @@ def _info(options: argparse.Namespace) -> int:
         for topic in reader.topics:
             print(f"{topic.count:8} {topic.name:{width}}  {topic.msgtype}")
         try:
-            camera = find_camera(reader, Settings())
+            camera = Camera.find(reader)
         except BagError as err:
             print(f"camera: {err}")
         else:
@@ -206,7 +212,7 @@ def _info(options: argparse.Namespace) -> int:
             print(f"damaged: {damage}")
     summary = options.recording / SUMMARY
     if summary.is_file():
-        _report(read_summary(options.recording)[0])
+        _print_summary(read_summary(options.recording)[0])
     return DAMAGED if reader.damage else 0
 
 
@@ -242,7 +248,7 @@ def _name(source: Path) -> str:
     return source.resolve().stem if source.is_file() else source.resolve().name
 
 
-def _report(summary: Summary) -> None:
+def _print_summary(summary: Summary) -> None:
     tally = summary.tally
     print(f"{summary.out}: {summary.labelled} of {summary.frames} images labelled")
     print(f"  colour {summary.topics['colour']}, depth {summary.topics['depth'] or 'none'}", end="")

@@ -146,8 +146,8 @@ class _Exporter:
         picture = to_colour_image(message)
         mask = to_mask(self._bag.deserialize(frame.mask))
         confidence = to_mask(self._bag.deserialize(frame.confidence))
-        if reason := self._unwanted(picture, confidence):
-            self._done.left_out[reason] += 1
+        if why := self._unwanted(picture, confidence):
+            self._done.left_out[why] += 1
             return None
         name = self._name(frame)
         files = _Files(self._folder, name)

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mtl_bags.closing import Closing
 from mtl_bags.errors import BagError
-from mtl_bags.frames import RecordedFrame, Tally, recorded_frames, stamp_of
-from mtl_bags.labelling.job import SUMMARY, Settings, find_camera, read_summary
+from mtl_bags.frames import SLOP_NS, RecordedFrame, Tally, recorded_frames, stamp_of
 from mtl_bags.labelling.names import MASK, PREFIX, LabelTopics
+from mtl_bags.labelling.summary import SUMMARY, read_summary
 from mtl_bags.reader import BagReader
 from mtl_bags.records import COMPRESSED_IMAGE, IMAGE, Record
-from mtl_bags.topics import NONE, NOT_COLOUR, words
+from mtl_bags.topics import NONE, NOT_COLOUR, Camera, words
 from mtl_core.labels import LabelMap
 
 _RECENT = 64
@@ -73,22 +73,16 @@ class LabelledBag(Closing):
         """Open the recording."""
         self.path, self.tally, self.unlabelled = path, Tally(), 0
         summary = read_summary(path)[0] if (path / SUMMARY).is_file() else None
-        settings = Settings(colour=colour, depth=depth)
         if summary:
-            topics = summary.topics
-            settings = replace(
-                settings,
-                colour=colour or topics["colour"],
-                depth=depth or topics["depth"] or NONE,
-                slop_ns=summary.settings["slop_ns"],
-            )
-        self._slop_ns, self._offline = settings.slop_ns, summary is not None
+            colour = colour or summary.topics["colour"]
+            depth = depth or summary.topics["depth"] or NONE
+        self._slop_ns = summary.settings["slop_ns"] if summary else SLOP_NS
+        self._offline = summary is not None
         with ExitStack() as stack:
             # Two readers: one may go ahead of the other.
             self.reader = stack.enter_context(BagReader(path))
             self._labels = stack.enter_context(BagReader(path))
-            colour = settings.colour or _labelled_topic(self.reader)
-            self.camera = find_camera(self.reader, replace(settings, colour=colour))
+            self.camera = Camera.find(self.reader, colour or _labelled_topic(self.reader), depth)
             self.topics = LabelTopics.beside(self.camera.colour.name)
             self.label_map = self._label_map()
             self._open = stack.pop_all()

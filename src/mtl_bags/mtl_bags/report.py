@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from mtl_bags.errors import BagError
 from mtl_bags.labelled import LabelledBag, LabelledFrame
-from mtl_bags.labelling.job import SUMMARY, Summary, read_summary
+from mtl_bags.labelling.summary import SUMMARY, Summary, read_summary
 from mtl_bags.messages import to_colour_image, to_mask
 from mtl_core.draw import overlay
 from mtl_core.errors import MtlError

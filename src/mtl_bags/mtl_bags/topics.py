@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
-from mtl_bags.errors import BagError
+from mtl_bags.compose import cdr_header
+from mtl_bags.errors import BagError, DamageError
 from mtl_bags.reader import BagReader
 from mtl_bags.records import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, Topic
 
@@ -64,14 +65,16 @@ class Camera:
             depth: Name of the topic with depth images, `none` for no depth; None = likewise.
 
         Raises:
-            BagError: A named topic does not exist or has no images, there is no colour topic, or
-                several are as likely.
+            BagError: A named topic does not exist or has no images, there is no colour topic,
+                several are as likely, or depth that was not named is another camera's view.
         """
         image = _named(reader, colour) if colour else find_colour_topic(reader)
         if depth == NONE:
             found = None
         else:
             found = _named(reader, depth) if depth else find_depth_topic(reader, image)
+        if found and not depth:
+            _check_registered(reader, image, found)
         return cls(image, find_camera_info_topic(reader, image), found)
 
 
@@ -123,6 +126,25 @@ def find_camera_info_topic(reader: BagReader, image_topic: Topic) -> Topic | Non
     beside = f"{_camera(image_topic.name)}/camera_info"
     infos = (t for t in reader.topics if t.msgtype == CAMERA_INFO and t.count)
     return next((topic for topic in infos if topic.name == beside), None)
+
+
+def _check_registered(reader: BagReader, colour: Topic, depth: Topic) -> None:
+    """Refuse depth that is not in the colour image's frame."""
+    frames = []
+    for topic in (colour, depth):
+        record = next(reader.messages([topic.name]), None)
+        if record is None:
+            raise DamageError(f"{reader.path}: {topic.count} messages of {topic.name} expected")
+        try:
+            frames.append(cdr_header(record.data).frame_id)
+        except ValueError:
+            return  # it is counted among what cannot be read
+    if frames[0] != frames[1]:
+        raise BagError(
+            f"{reader.path}: depth {depth.name} is in frame {frames[1]!r}, colour {colour.name} in "
+            f"{frames[0]!r}: expected depth that is registered to the colour image. Name it "
+            f"(--depth {depth.name}) if it is, or pass --depth none"
+        )
 
 
 def _named(reader: BagReader, name: str) -> Topic:

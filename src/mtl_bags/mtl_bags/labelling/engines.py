@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from mtl_bags.errors import BagError
-from mtl_bags.labelling.job import Labeller, Settings, Summary, Track
+from mtl_bags.labelling.job import Labeller, Track
+from mtl_bags.labelling.summary import Settings, Summary
 from mtl_core.errors import MtlError
 
 RETRIES = 5

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from mtl_bags.errors import BagError
 from mtl_bags.reader import BagReader
 from mtl_bags.synthetic import DEFAULT_INTRINSICS, Progress, write_room_bag
-from mtl_bags.topics import Camera
+from mtl_bags.topics import NONE, Camera
 from mtl_core.errors import MtlError
 from mtl_perception import environment
 from mtl_perception.demo.process import running
@@ -70,7 +70,7 @@ def _run(options: argparse.Namespace) -> Summary:
     label_map = StudentPredictor(model).label_map
     answers_path = options.out / "answers"
     with BagReader(options.bag or _rendered(options)) as recording:
-        camera = Camera.find(recording, options.image_topic)
+        camera = Camera.find(recording, options.image_topic, NONE)
         arguments, log = _node_arguments(camera, model), options.out / "node.log"
         progress = _progress("replay over DDS", camera.colour.count)
         with running(NODE, arguments, log) as node:
