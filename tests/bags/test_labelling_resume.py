@@ -18,10 +18,8 @@ from mtl_bags.cli import main
 from mtl_bags.errors import BagError
 from mtl_bags.labelling.job import Keyed, Labeller
 from mtl_bags.labelling.summary import Settings
-from recordings import (
-    FRAMES,
-    read,
-)
+from mtl_bags.writer import BagWriter
+from recordings import FRAMES, PREFIX, read
 
 
 def test_a_second_run_does_nothing(model: Path, source: Path, tmp_path: Path) -> None:
@@ -42,18 +40,42 @@ def test_what_was_half_written_is_removed(
     model: Path, source: Path, labelled: Path, tmp_path: Path
 ) -> None:
     work = tmp_path / ".walk.labelling"
-    (work / ".walk.partial-abc" / "walk").mkdir(parents=True)
-    seen: list[list[str]] = []
+    half = work / ".walk.partial-abc"
+    (half / "walk").mkdir(parents=True)
+    seen: list[bool] = []
 
     def look(frames: Iterable[Keyed], total: int) -> Iterator[Keyed]:
-        seen.append([p.name for p in work.iterdir() if p.is_dir()])
+        seen.append(half.exists())
         yield from frames
 
     Labeller(model, Settings()).label(source, tmp_path / "walk", look)
-    assert seen == [[]]
+    assert seen == [False]
     work.mkdir()  # as after a kill between the last two steps
     Labeller(model, Settings()).label(source, tmp_path / "walk")
     assert [p.name for p in tmp_path.iterdir()] == ["walk"]
+
+
+def test_labels_are_written_while_others_are_made(
+    model: Path, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    write = BagWriter.write
+
+    def noted(self: BagWriter, topic: str, *rest: Any) -> None:
+        written.append(topic)
+        write(self, topic, *rest)
+
+    monkeypatch.setattr(BagWriter, "write", noted)
+    before_the_last: list[int] = []
+
+    def look(frames: Iterable[Keyed], total: int) -> Iterator[Keyed]:
+        for number, one in enumerate(frames):
+            if number == total - 1:
+                before_the_last.append(written.count(f"{PREFIX}/segmentation/mask"))
+            yield one
+
+    Labeller(model, Settings(), workers=1).label(source, tmp_path / "walk", look)
+    assert FRAMES - 5 < before_the_last[0] < FRAMES
 
 
 def test_work_that_has_not_begun_binds_nobody(model: Path, source: Path, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
-"""Labels one recording: all of its images first, into a journal; then a new recording is written.
+"""Labels one recording: into a journal, and meanwhile from there into a new recording.
 
 Nothing is lost when the process ends on the way: what the journal holds is not computed again, and
-the new recording appears under its name when it is complete.
+the new recording, which is begun anew, appears under its name when it is complete.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -116,19 +117,19 @@ class Labeller:
         growing = work / out.name
         # Images come in another order then, and have other keys.
         journal_path = work / ("salvaged.sqlite" if damage else "journal.sqlite")
-        with BagReader(source, salvage=bool(damage)) as reader:
+        with ExitStack() as stack:
+            # Two readers: labelling goes ahead of writing.
+            reader, original = (
+                stack.enter_context(BagReader(source, salvage=bool(damage))) for _ in range(2)
+            )
             camera = Camera.find(reader, self.settings.colour, self.settings.depth)
             topics = LabelTopics.beside(camera.colour.name)
             _check_unlabelled(reader, topics)
-            with Journal(journal_path, identity) as journal:
-                _remove_partial(work)
-                run = _Run(self, reader, camera, topics, journal)
-                tally = run.fill(track)
-                if not damage:
-                    run.check_count(tally)
-                damages = [damage, *reader.damage] if damage else []
-                summary = run.summary(source, out, tally, damages)
-                run.write(growing, summary, identity)
+            journal = stack.enter_context(Journal(journal_path, identity))
+            _remove_partial(work)
+            damages = (damage, *reader.damage) if damage else ()
+            run = _Run(self, reader, original, camera, topics, journal, damages)
+            summary = run.write(source, out, growing, identity, track)
         try:
             os.rename(growing, out)
         except OSError as err:
@@ -148,48 +149,79 @@ class _Run:
 
     Attributes:
         labeller: Labels it.
-        reader: The recording.
+        reader: The recording, for frames to label.
+        original: The same, for what is passed through.
         camera: Its topics that are labelled.
         topics: Where labels go.
         journal: What has been labelled.
+        damage: What is known to be wrong with the recording, in sentences.
     """
 
     labeller: Labeller
     reader: BagReader
+    original: BagReader
     camera: Camera
     topics: LabelTopics
     journal: Journal
+    damage: tuple[str, ...]
 
-    def fill(self, track: Track) -> Tally:
-        """Label the images that the journal lacks."""
-        tally, own = Tally(), threading.local()
+    def write(
+        self, source: Path, out: Path, growing: Path, identity: Identity, track: Track
+    ) -> Summary:
+        """Label, and write the new recording.
+
+        Raises:
+            BagError: The disk does not take it; what was labelled is kept.
+        """
+        storage, tally = self.labeller.settings.storage, Tally()
+        try:
+            with BagWriter(growing, storage, overwrite=True, compress=True) as writer:
+                self._describe(writer)
+                self._copy(writer, self._labelled(track, tally))
+                self._check_count(tally)
+                summary = self._summary(source, out, tally)
+                writer.note("mtl_labels", f"{summary.model} sha256:{summary.model_sha256}")
+                writer.attach(SUMMARY, summary.to_json(identity))
+        except DamageError:
+            raise
+        except BagError as err:
+            raise BagError(f"{err}{_AGAIN}") from err
+        return summary
+
+    def _labelled(self, track: Track, tally: Tally) -> Iterator[Key]:
+        """Yield the images' keys, in their order, as soon as the journal holds their outcomes."""
+        own = threading.local()
         settings, workers = self.labeller.settings, self.labeller.workers
 
-        def annotate(keyed: Keyed) -> Outcome:
+        def annotate(keyed: tuple[Key, RecordedFrame | None]) -> Outcome | None:
+            _, frame = keyed
+            if frame is None:
+                return None
             if not hasattr(own, "annotator"):
                 teacher, fx = self.labeller.teacher(), settings.fx
                 own.annotator = Annotator(self.reader.deserialize, teacher, self.topics, fx)
-            outcome: Outcome = own.annotator(keyed[1])
+            outcome: Outcome = own.annotator(frame)
             return outcome
 
         frames = _keyed(recorded_frames(self.reader, self.camera, settings.slop_ns, tally))
         tracked = track(frames, self.camera.colour.count)
-        lacking = (one for one in tracked if one[0] not in self.journal)
+        lacking = ((key, None if key in self.journal else frame) for key, frame in tracked)
         with ThreadPoolExecutor(workers) as pool:
             for (key, _), outcome in in_order(pool, annotate, lacking, 2 * workers):
-                self.journal.add(key, outcome)
-        return tally
+                if outcome:
+                    self.journal.add(key, outcome)
+                yield key
 
-    def check_count(self, tally: Tally) -> None:
-        """Refuse to take for whole what lacks images."""
+    def _check_count(self, tally: Tally) -> None:
+        """Refuse to take for whole what lacks images, unless that is known."""
         read, colour = tally.paired + tally.alone, self.camera.colour
-        if read < colour.count:
+        if read < colour.count and not self.damage:
             raise DamageError(
                 f"{self.reader.path}: {colour.count} messages of {colour.name} expected, "
                 f"{read} are read"
             )
 
-    def summary(self, source: Path, out: Path, tally: Tally, damage: list[str]) -> Summary:
+    def _summary(self, source: Path, out: Path, tally: Tally) -> Summary:
         """What has become of the recording."""
         return Summary(
             source=str(source),
@@ -203,26 +235,8 @@ class _Run:
             problems=dict(self.journal.problems()),
             tally=asdict(tally),
             depth_ratio=percentiles(self.journal.depth_ratios()),
-            damage=damage,
+            damage=list(self.damage),
         )
-
-    def write(self, out: Path, summary: Summary, identity: Identity) -> None:
-        """Write the new recording.
-
-        Raises:
-            BagError: The disk does not take it; what was labelled is kept.
-        """
-        storage = self.labeller.settings.storage
-        try:
-            with BagWriter(out, storage, overwrite=True, compress=True) as writer:
-                self._describe(writer)
-                self._copy(writer)
-                writer.note("mtl_labels", f"{summary.model} sha256:{summary.model_sha256}")
-                writer.attach(SUMMARY, summary.to_json(identity))
-        except DamageError:
-            raise
-        except BagError as err:
-            raise BagError(f"{err}{_AGAIN}") from err
 
     def _describe(self, writer: BagWriter) -> None:
         for topic in self.reader.topics:
@@ -231,17 +245,16 @@ class _Run:
         info = described(LABEL_INFO, project_types(), qos=[LATCHED])
         writer.describe(self.topics.label_info, LABEL_INFO, info)
 
-    def _copy(self, writer: BagWriter) -> None:
+    def _copy(self, writer: BagWriter, labelled: Iterator[Key]) -> None:
         """The original messages, and after each image its labels."""
         labels_only, colour = self.labeller.settings.labels_only, self.camera.colour.name
-        count, told = 0, False
-        for record in self.reader.messages([colour] if labels_only else None):
+        told = False
+        for record in self.original.messages([colour] if labels_only else None):
             if not labels_only:
                 writer.write(record.topic, record.msgtype, record.time_ns, record.data)
             if record.topic != colour:
                 continue
-            labels = list(self.journal.messages(Key(record.time_ns, count)))
-            count += 1
+            labels = list(self.journal.messages(next(labelled)))
             if labels and not told:
                 labels, told = [self._label_info(record), *labels], True
             for message in labels:
