@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,18 @@ def write(path: Path, messages: Iterable[Record], storage: Storage = "mcap") -> 
         for one in messages:
             writer.write(one.topic, one.msgtype, one.time_ns, one.data)
     return path
+
+
+def rewritten(source: Path, out: Path, change: Callable[[int, Record], Record]) -> Path:
+    """A recording with other messages, described as they were."""
+    with BagReader(source) as reader, BagWriter(out) as writer:
+        for topic in reader.topics:
+            description = reader.description(topic.name, topic.msgtype)
+            writer.describe(topic.name, topic.msgtype, description)
+        messages = (change(number, one) for number, one in enumerate(reader.messages()))
+        for one in sorted(messages, key=lambda one: one.time_ns):
+            writer.write(one.topic, one.msgtype, one.time_ns, one.data)
+    return out
 
 
 def read(path: Path) -> list[Record]:

@@ -28,7 +28,7 @@ setup(
         "mcap",
         "zstandard",
     ],
-    extras_require={"test": ["pytest"], "ray": ["ray"]},
+    extras_require={"test": ["pytest"], "ray": ["ray"], "rerun": ["rerun-sdk"]},
     entry_points={"console_scripts": ["mtl-bags = mtl_bags.cli:main"]},
     zip_safe=False,
 )

@@ -35,6 +35,7 @@ from recordings import (
     colour,
     depth,
     records,
+    rewritten,
     stamp,
     write,
 )
@@ -243,21 +244,11 @@ def test_what_stands_there_is_not_replaced(labelled: Path, tmp_path: Path) -> No
 
 def test_labels_that_were_recorded_late_are_found(labelled: Path, tmp_path: Path) -> None:
     """As when a live teacher's answers are recorded beside the camera."""
-    with LabelledBag(labelled) as bag:
-        late = [
-            replace(one, time_ns=one.time_ns + 1_500_000_000 * (PREFIX in one.topic))
-            for one in bag.reader.messages()
-        ]
-    path = tmp_path / "live"
-    with LabelledBag(labelled) as bag:
-        from mtl_bags.writer import BagWriter
 
-        with BagWriter(path) as writer:
-            for topic in bag.reader.topics:
-                description = bag.reader.description(topic.name, topic.msgtype)
-                writer.describe(topic.name, topic.msgtype, description)
-            for one in sorted(late, key=lambda one: one.time_ns):
-                writer.write(one.topic, one.msgtype, one.time_ns, one.data)
+    def late(_: int, one: Record) -> Record:
+        return replace(one, time_ns=one.time_ns + 1_500_000_000 * (PREFIX in one.topic))
+
+    path = rewritten(labelled, tmp_path / "live", late)
     with LabelledBag(path) as one, LabelledBag(labelled) as other:
         found = [(f.frame.stamp_ns, f.mask.data) for f in one]
         assert found == [(f.frame.stamp_ns, f.mask.data) for f in other]

@@ -14,11 +14,13 @@ from tqdm import tqdm
 from mtl_bags.errors import BagError
 from mtl_bags.export import Selection, export
 from mtl_bags.frames import SLOP_NS
-from mtl_bags.labelling.engines import Result, Task, by_ray, one_by_one
+from mtl_bags.labelled import LabelledBag
+from mtl_bags.labelling.engines import Result, Task, by_ray, one_by_one, shards
 from mtl_bags.labelling.job import Labeller
 from mtl_bags.labelling.summary import SUMMARY, Settings, Summary, read_summary
 from mtl_bags.reader import BagReader
 from mtl_bags.report import SURE, report
+from mtl_bags.rerun_file import write_rerun
 from mtl_bags.topics import Camera
 from mtl_core.errors import MtlError
 
@@ -84,7 +86,11 @@ def _add_label(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--storage", choices=("mcap", "sqlite3"), default="mcap")
     parser.add_argument("--fx", type=_amount, default=0.0, help="where no camera_info says it")
     parser.add_argument(
-        "--shard", type=_shard, default=(1, 1), metavar="I/N", help="every Nth recording, from I on"
+        "--shard",
+        type=_shard,
+        default=(1, 1),
+        metavar="I/N",
+        help="the Ith of N parts of about equal size",
     )
     parser.add_argument(
         "--engine", choices=("local", "ray"), default="local", help="ray: spread over a cluster"
@@ -107,8 +113,9 @@ def _label(options: argparse.Namespace) -> int:
     if len({_name(source) for source in options.recordings}) < len(options.recordings):
         raise BagError("two recordings have one name, so that their results would have one too")
     index, count = options.shard
-    sources = sorted(options.recordings, key=_name)[index - 1 :: count]
-    tasks = [Task(source, options.out / _name(source)) for source in sources]
+    # In one order, whatever the shell's, so that all machines divide alike.
+    every = sorted(Task(source, options.out / _name(source)) for source in options.recordings)
+    tasks = sorted(shards(every, count, Task.size)[index - 1])
     if options.engine == "ray":
         workers = options.workers or 1
         results = by_ray(options.model, settings, workers, tasks, options.ray_address)
@@ -175,6 +182,7 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recording", type=Path, metavar="IN", help="a labelled one")
     _add_topics(parser)
     parser.add_argument("--out", type=Path, required=True, help="the HTML file")
+    parser.add_argument("--rerun", type=Path, metavar="FILE", help="and an .rrd for Rerun")
 
 
 def _report_page(options: argparse.Namespace) -> int:
@@ -184,6 +192,9 @@ def _report_page(options: argparse.Namespace) -> int:
     print(
         f"{options.out}: {found.frames} frames, coverage {found.coverage(SURE):.1%} at {SURE:.0%}"
     )
+    if options.rerun:
+        with LabelledBag(options.recording, options.colour, options.depth) as bag:
+            print(f"{options.rerun}: {write_rerun(bag, options.rerun, _track)} frames")
     return 0
 
 

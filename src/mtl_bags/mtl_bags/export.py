@@ -8,7 +8,7 @@ import re
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from mtl_bags import camera_info
 from mtl_bags.errors import BagError
-from mtl_bags.labelled import LabelledBag, LabelledFrame
+from mtl_bags.labelled import LabelledBag, LabelledFrame, Track
 from mtl_bags.labelling.annotate import reason
 from mtl_bags.messages import depth_of_size, to_colour_image, to_depth, to_mask
 from mtl_bags.records import COMPRESSED_IMAGE
@@ -34,8 +34,6 @@ DATASET, SCHEMA = "dataset.json", 1
 _THUMBNAIL = (32, 24)
 _JPEG = [cv2.IMWRITE_JPEG_QUALITY, 95]
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9]+")
-
-Track = Callable[[Iterable[LabelledFrame], int], Iterable[LabelledFrame]]
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +46,10 @@ class LabelledFrame:
     confidence: Record
     depth: Record | None
     depth_confidence: Record | None
+
+
+Track = Callable[[Iterable[LabelledFrame], int], Iterable[LabelledFrame]]
+"""Passes frames on, such as through a progress bar; it is told how many images there are."""
 
 
 class LabelledBag(Closing):

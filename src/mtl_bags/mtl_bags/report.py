@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import heapq
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mtl_bags.errors import BagError
-from mtl_bags.labelled import LabelledBag, LabelledFrame
+from mtl_bags.labelled import LabelledBag, LabelledFrame, Track
 from mtl_bags.labelling.summary import SUMMARY, Summary, read_summary
 from mtl_bags.messages import to_colour_image, to_mask
 from mtl_core.draw import overlay
@@ -32,7 +32,6 @@ PICTURES = 8
 _WIDTH = 320
 _JPEG = [cv2.IMWRITE_JPEG_QUALITY, 80]
 
-Track = Callable[[Iterable[LabelledFrame], int], Iterable[LabelledFrame]]
 Counts = npt.NDArray[np.int64]
 
 

@@ -1,29 +1,56 @@
-"""Many recordings: one after the other, or spread over a cluster by Ray."""
+"""Many recordings: one after the other, in shards, or spread over a cluster by Ray."""
 
 from __future__ import annotations
 
+import heapq
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mtl_bags.errors import BagError
 from mtl_bags.labelling.job import Labeller, Track
 from mtl_bags.labelling.summary import Settings, Summary
 from mtl_core.errors import MtlError
 
+S = TypeVar("S")
+
 RETRIES = 5
 """How often a recording is begun again after its worker has died; it goes on where it was."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Task:
     """One recording to be labelled: does nothing where that is done already."""
 
     source: Path
     out: Path
+
+    def size(self) -> int:
+        """Bytes of the recording; 0 where there is none, which is said when its turn comes."""
+        files = self.source.iterdir() if self.source.is_dir() else [self.source]
+        return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def longest_first(tasks: Iterable[S], size: Callable[[S], float]) -> list[S]:
+    """So that none is begun when all others are about to end."""
+    return sorted(tasks, key=size, reverse=True)
+
+
+def shards(tasks: Iterable[S], count: int, size: Callable[[S], float]) -> list[list[S]]:
+    """Divide tasks into parts of about equal size: the longest first, each to the least part yet.
+
+    The largest part is within 4/3 of the best division's (Graham, 1969).
+    """
+    parts: list[list[S]] = [[] for _ in range(count)]
+    heap = [(0.0, index) for index in range(count)]
+    for task in longest_first(tasks, size):
+        total, index = heap[0]
+        parts[index].append(task)
+        heapq.heapreplace(heap, (total + size(task), index))
+    return parts
 
 
 Result = Summary | BagError | MtlError
@@ -54,7 +81,9 @@ def by_ray(
     """
     ray = _ray(address)
     label = ray.remote(num_cpus=workers, max_retries=RETRIES)(_label)
-    absolute = [Task(task.source.resolve(), task.out.resolve()) for task in tasks]
+    absolute = [
+        Task(task.source.resolve(), task.out.resolve()) for task in longest_first(tasks, Task.size)
+    ]
     waiting = [label.remote(model.resolve(), settings, workers, task) for task in absolute]
     while waiting:
         (done, *_), waiting = ray.wait(waiting, num_returns=1)
