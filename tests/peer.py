@@ -34,7 +34,7 @@ from rclpy.context import Context  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image  # noqa: E402
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2  # noqa: E402
 
 from mtl_perception import topics  # noqa: E402
 from mtl_perception.domain import own_domain  # noqa: E402
@@ -48,6 +48,8 @@ TYPES: dict[str, type] = {
     topics.CONFIDENCE: Image,
     topics.OVERLAY: Image,
     topics.DEPTH: Image,
+    topics.UNCERTAINTY: Image,
+    topics.POINTS: PointCloud2,
     topics.SEGMENTATION_CAMERA_INFO: CameraInfo,
     topics.DEPTH_CAMERA_INFO: CameraInfo,
 }

@@ -14,6 +14,7 @@ from std_msgs.msg import Header
 
 import frames
 from mtl_core.images import ColourImage
+from mtl_core.interface import DEPTH, LOG_SCALE
 from mtl_core.prediction import Prediction
 from mtl_core.predictor import FakePredictor
 from mtl_perception import topics
@@ -26,9 +27,11 @@ pytestmark = pytest.mark.ros
 
 WORK = {
     topics.MASK: {"prediction", "mask"},
-    topics.CONFIDENCE: {"prediction"},
+    topics.CONFIDENCE: {"prediction", "confidence"},
     topics.OVERLAY: {"prediction", "mask"},
     topics.DEPTH: {"prediction"},
+    topics.UNCERTAINTY: {"prediction"},
+    topics.POINTS: {"prediction", "mask", "confidence"},
     topics.SEGMENTATION_CAMERA_INFO: set(),
     topics.DEPTH_CAMERA_INFO: set(),
 }
@@ -59,14 +62,14 @@ def answer() -> Answer:
         image=image,
         camera_info=frames.camera_info(),
         label_map=predictor.card.label_map,
-        settings=Settings(0.0, "32FC1", 0.0),
+        settings=Settings(0.0, "32FC1", 10.0, 0.0),
         predict=predict,
     )
 
 
 @pytest.mark.parametrize("topic", TYPES)
 def test_one_subscriber_costs_one_output(node: LifecycleNode, topic: str) -> None:
-    outputs = Outputs(node)
+    outputs = Outputs(node, [DEPTH + LOG_SCALE])
     for publisher in list(node._managed_entities):
         publisher.on_activate(None)
     received: list[object] = []
@@ -83,6 +86,14 @@ def test_one_subscriber_costs_one_output(node: LifecycleNode, topic: str) -> Non
     node.destroy_subscription(reader)
     outputs.destroy()
     assert not node._managed_entities
+
+
+def test_what_a_model_does_not_say_is_not_offered(node: LifecycleNode) -> None:
+    outputs = Outputs(node, ["segmentation", DEPTH])
+    offered = {name for name, _ in node.get_publisher_names_and_types_by_node("lazy", "/")}
+    assert f"/{topics.DEPTH}" in offered
+    assert f"/{topics.UNCERTAINTY}" not in offered
+    outputs.destroy()
 
 
 def test_images_are_packed_and_own_their_pixels() -> None:

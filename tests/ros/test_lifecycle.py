@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,19 @@ def test_a_manager_leads_the_node_through_its_states_and_back(model: Path, tmp_p
         assert peer.state() == "finalized"
         assert peer.node.end() == 0
         assert "Traceback" not in peer.node.log
+
+
+def test_without_vision_msgs_one_warning_says_what_is_missing(model: Path, tmp_path: Path) -> None:
+    if find_spec("vision_msgs"):
+        pytest.skip("vision_msgs is installed")
+    with student(tmp_path / "log", "-p", f"model:={model}") as peer:
+        peer.read(topics.MASK)
+        peer.camera = frames.camera_info()
+        peer.warm_up(frames.image())
+        assert peer.node
+        said = "vision_msgs is not installed: nothing is published on segmentation/label_info"
+        assert peer.node.log.count(said) == 1
+        assert not peer.ros.count_publishers(topics.LABEL_INFO)
 
 
 def check_silent(peer: Peer) -> None:
@@ -171,7 +185,7 @@ def test_a_signal_ends_the_node_with_status_0_and_without_a_word(
         else:
             peer.node.wait_for_log("frames from /image")
         if moment == "at work":
-            peer.read(*(set(TYPES) - set(topics.CAMERA_INFOS)))
+            peer.read(*(set(TYPES) - {topics.POINTS, *topics.CAMERA_INFOS}))
             peer.warm_up(frames.image())
             for _ in range(50):
                 peer.send(frames.image(frames.rgb(640, 480)))

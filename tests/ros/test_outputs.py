@@ -12,7 +12,10 @@ import frames
 from mtl_core.draw import overlay
 from mtl_core.labels import LabelMap
 from mtl_perception import topics
-from peer import TYPES, Peer, nanoseconds
+
+from peer import TYPES, Peer, nanoseconds  # isort: skip
+from sensor_msgs.msg import PointCloud2, PointField
+
 from tiny_student import CANONICAL_FX, HEIGHT, WIDTH, metres
 
 pytestmark = pytest.mark.ros
@@ -45,6 +48,7 @@ def test_each_output_says_what_the_model_says(peer: Peer) -> None:
         topics.CONFIDENCE: "mono8",
         topics.OVERLAY: "bgr8",
         topics.DEPTH: "32FC1",
+        topics.UNCERTAINTY: "32FC1",
     }
     mask = frames.pixels(answer[topics.MASK])
     check_mask(answer[topics.MASK], right=0)  # of equal logits the first wins
@@ -54,9 +58,72 @@ def test_each_output_says_what_the_model_says(peer: Peer) -> None:
     near, far = frames.halves(frames.pixels(answer[topics.DEPTH]))
     np.testing.assert_allclose(near, metres(frames.NEAR), rtol=1e-5)
     np.testing.assert_allclose(far, metres(frames.FAR), rtol=1e-5)
+    uncertainty = frames.pixels(answer[topics.UNCERTAINTY])
+    depth = frames.pixels(answer[topics.DEPTH])
+    np.testing.assert_allclose(uncertainty, depth * np.sqrt(2) * np.exp(-3.0), rtol=1e-5)
     bgr = np.ascontiguousarray(frames.rgb()[..., ::-1])
     picture = frames.pixels(answer[topics.OVERLAY])
     np.testing.assert_array_equal(picture, overlay(bgr, mask, LabelMap.load("nyu13")))
+
+
+def points_of(message: PointCloud2) -> dict[str, npt.NDArray[Any]]:
+    """Each field (H, W) as its description says, without our own layout."""
+    kinds = {PointField.FLOAT32: "<f4", PointField.UINT8: "u1"}
+    assert not message.is_bigendian
+    assert message.row_step == message.point_step * message.width
+    layout = np.dtype(
+        {
+            "names": [field.name for field in message.fields],
+            "formats": [kinds[field.datatype] for field in message.fields],
+            "offsets": [field.offset for field in message.fields],
+            "itemsize": message.point_step,
+        }
+    )
+    rows = np.frombuffer(bytes(message.data), layout).reshape(message.height, message.width)
+    return {name: rows[name] for name in layout.names or ()}
+
+
+def test_points_project_back_to_their_pixels(peer: Peer) -> None:
+    camera = frames.camera_info(fx=80.0)
+    peer.see_through(camera, frames.image())
+    answer = peer.ask(frames.image())
+    found = points_of(answer[topics.POINTS])
+    assert list(found) == ["x", "y", "z", "rgb", "label", "confidence"]
+    depth = frames.pixels(answer[topics.DEPTH])
+    near = depth <= 10.0
+    np.testing.assert_array_equal(np.isfinite(found["z"]), near)
+    np.testing.assert_array_equal(found["z"][near], depth[near])
+    matrix = camera.p.reshape(3, 4)
+    points = np.stack([found[axis] for axis in "xyz"] + [np.ones_like(depth)])
+    u, v, w = np.tensordot(matrix, points, 1)
+    rows, columns = np.indices(depth.shape)
+    np.testing.assert_allclose((u / w)[near], columns[near], atol=1e-3)
+    np.testing.assert_allclose((v / w)[near], rows[near], atol=1e-3)
+    np.testing.assert_array_equal(found["label"], frames.pixels(answer[topics.MASK]))
+    np.testing.assert_array_equal(found["confidence"], frames.pixels(answer[topics.CONFIDENCE]))
+    colours = found["rgb"].copy().view(np.uint32)
+    expected = frames.rgb().astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
+    np.testing.assert_array_equal(colours, expected)
+
+
+@pytest.mark.parametrize(
+    ("min_confidence", "max_range"), [(0.5, 100.0), (0.0, metres(frames.FAR) - 0.1)]
+)
+def test_points_beyond_the_range_or_unlabelled_are_unknown(
+    peer: Peer, min_confidence: float, max_range: float
+) -> None:
+    peer.see_through(frames.camera_info(), frames.image())
+    assert peer.set(min_confidence=min_confidence, max_range=max_range) == ""
+    answer = peer.ask(frames.image())
+    assert peer.set(min_confidence=0.0, max_range=10.0) == ""
+    found = points_of(answer[topics.POINTS])
+    unknown = (frames.pixels(answer[topics.MASK]) == 255) | (
+        frames.pixels(answer[topics.DEPTH]) > max_range
+    )
+    assert 0.45 < unknown.mean() < 0.55  # the right half
+    for axis in "xyz":
+        np.testing.assert_array_equal(np.isnan(found[axis]), unknown)
+    assert not answer[topics.POINTS].is_dense
 
 
 @pytest.mark.parametrize("size", [(96, 64), (192, 128), (48, 32), (160, 120), (120, 160), (97, 61)])
@@ -164,8 +231,10 @@ def test_camera_info_of_another_size_is_neither_used_nor_passed_on(peer: Peer) -
 @pytest.mark.parametrize("fx", [0.0, -5.0, float("nan")])
 def test_impossible_focal_length_leaves_depth_to_the_model(peer: Peer, fx: float) -> None:
     peer.see_through(frames.camera_info(fx=fx), frames.image())
-    near, _ = frames.halves(frames.pixels(peer.ask(frames.image())[topics.DEPTH]))
+    answer = peer.ask(frames.image(), expect=IMAGES)
+    near, _ = frames.halves(frames.pixels(answer[topics.DEPTH]))
     np.testing.assert_allclose(near, metres(frames.NEAR), rtol=1e-5)
+    peer.see_through(frames.camera_info(), frames.image())
 
 
 def test_fallback_fx_scales_depth_while_camera_info_gives_none(peer: Peer) -> None:

@@ -30,6 +30,10 @@ DEPTH = "depth"
 CONFIDENCE = "_confidence"
 """Ending of the outputs that say with which probability a task's answer is right."""
 
+LOG_SCALE = "_log_scale"
+"""Ending of the outputs that say how uncertain a task's answer is: the logarithm of the scale of a
+Laplace distribution; of depth, in log depth."""
+
 PREDICTED = "predicted_"
 """In a file, beginning of an output's name where an input bears that name: ONNX allows it once."""
 
@@ -43,7 +47,7 @@ _SIGNALS: dict[str, tuple[int, str]] = {
     "normals": (3, FLOAT),
 }
 _CHANNELS = {"depth": 1, "normals": 3}
-_ENDINGS = (CONFIDENCE, "_log_scale")
+_ENDINGS = (CONFIDENCE, LOG_SCALE)
 
 
 @dataclass(frozen=True)

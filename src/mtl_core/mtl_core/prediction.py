@@ -10,10 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from mtl_core.errors import ModelError
-from mtl_core.interface import DEPTH, SEGMENTATION
+from mtl_core.interface import DEPTH, LOG_SCALE, SEGMENTATION
 from mtl_core.labels import UNLABELLED
 
 Planes = npt.NDArray[np.float32]
+
+SQRT_2 = 2**0.5
 
 
 class Prediction:
@@ -80,6 +82,15 @@ class Prediction:
     def depth(self) -> Planes:
         """Depth (H, W) float32, metres along the Z axis, finite and positive."""
         return self._metres
+
+    def depth_uncertainty(self) -> Planes:
+        """Standard deviation of the depth (H, W) float32, metres.
+
+        The network says the scale of a Laplace distribution in log depth, whose deviation is its
+        sqrt(2)-fold; to first order, that of depth is as much of the depth.
+        """
+        share = np.exp(self.grid(DEPTH + LOG_SCALE)[0])
+        return self._resize(self.grid(DEPTH)[0] * share * np.float32(SQRT_2 * self.focal_ratio))
 
 
 def upsampled_argmax(planes: Planes, size: tuple[int, int]) -> npt.NDArray[np.uint8]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from mtl_core.card import DepthSpec, InputSpec, ModelCard
 from mtl_core.errors import GeometryError, ModelError
 from mtl_core.images import ColourImage
-from mtl_core.interface import DEPTH, FLOAT, IMAGE, SEGMENTATION, STRIDE, Port
+from mtl_core.interface import DEPTH, FLOAT, IMAGE, LOG_SCALE, SEGMENTATION, STRIDE, Port
 from mtl_core.labels import LabelMap
 from mtl_core.model import Model, OnnxModel
 from mtl_core.prediction import Prediction
@@ -215,7 +215,7 @@ class FakePredictor:
     """Labels and depth straight from brightness: for tests of what stands around a predictor.
 
     The brightness b (0..1) of a stride-4 cell gives class ``floor(b * 13)`` of NYU's 13 and the
-    depth ``min + b * (max - min)`` at the canonical focal length.
+    depth ``min + b * (max - min)`` at the canonical focal length, its log-scale is -3.
     """
 
     provider = "fake"
@@ -245,6 +245,10 @@ class FakePredictor:
         classes = np.minimum((brightness * count).astype(np.int64), count - 1)
         logits = np.where(np.arange(count)[:, None, None] == classes, 8.0, 0.0).astype(np.float32)
         metres = self.depth.min_m + brightness * (self.depth.max_m - self.depth.min_m)
-        outputs = {SEGMENTATION: logits, DEPTH: metres[None].astype(np.float32)}
+        outputs = {
+            SEGMENTATION: logits,
+            DEPTH: metres[None].astype(np.float32),
+            DEPTH + LOG_SCALE: np.full((1, *brightness.shape), -3.0, np.float32),
+        }
         ratio = _focal_ratio(fx, box, self.depth)
         return Prediction(outputs, image.height, image.width, ratio)

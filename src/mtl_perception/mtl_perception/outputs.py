@@ -5,7 +5,7 @@ from __future__ import annotations
 import array
 import copy
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,15 +13,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 
+from mtl_bags.camera_info import intrinsics
 from mtl_core.depth import millimetres
 from mtl_core.draw import overlay
+from mtl_core.geometry import organised_points
 from mtl_core.images import ColourImage
+from mtl_core.interface import DEPTH, LOG_SCALE
 from mtl_core.labels import UNLABELLED, LabelMap
 from mtl_core.prediction import Prediction
 from mtl_perception import topics
+from mtl_perception.cloud import cloud
 from mtl_perception.parameters import Settings
 
 
@@ -59,12 +63,17 @@ class Answer:
         """Return the mask as mono8."""
         return image_message(self.header, self.mask, "mono8")
 
-    def confidence_message(self) -> Image:
-        """Return the confidence as mono8; 0 where the mask is 255, as Nav2's layer needs it."""
+    @cached_property
+    def confidence(self) -> npt.NDArray[np.uint8]:
+        """Confidence (H, W) uint8; 0 where the mask is 255, as Nav2's layer needs it."""
         confidence = self.prediction.confidence()
         if self.settings.min_confidence > 0:
             confidence = np.where(self.mask == UNLABELLED, np.uint8(0), confidence)
-        return image_message(self.header, confidence, "mono8")
+        return confidence
+
+    def confidence_message(self) -> Image:
+        """Return the confidence as mono8."""
+        return image_message(self.header, self.confidence, "mono8")
 
     def overlay_message(self) -> Image:
         """Return the class colours blended over the input as bgr8."""
@@ -77,6 +86,20 @@ class Answer:
         return image_message(
             self.header, DEPTH_ENCODINGS[encoding](self.prediction.depth()), encoding
         )
+
+    def uncertainty_message(self) -> Image:
+        """Return the depth's standard deviation as 32FC1."""
+        return image_message(self.header, self.prediction.depth_uncertainty(), "32FC1")
+
+    def points_message(self) -> PointCloud2 | None:
+        """Return each pixel as a point; NaN where it is unlabelled or beyond the range."""
+        camera = self.camera_info and intrinsics(self.camera_info, self.image)
+        if camera is None:
+            return None
+        depth = self.prediction.depth()
+        seen = (self.mask != UNLABELLED) & (depth <= self.settings.max_range)
+        points = organised_points(np.where(seen, depth, np.float32(np.nan)), camera)
+        return cloud(self.header, points, self.image.bgr(), self.mask, self.confidence)
 
     def camera_info_message(self) -> CameraInfo | None:
         """Return the input's camera_info with the frame's header: outputs have the input's size."""
@@ -98,23 +121,34 @@ OUTPUTS: dict[str, tuple[type, Callable[[Answer], Any]]] = {
     topics.CONFIDENCE: (Image, Answer.confidence_message),
     topics.SEGMENTATION_CAMERA_INFO: (CameraInfo, Answer.camera_info_message),
     topics.DEPTH_CAMERA_INFO: (CameraInfo, Answer.camera_info_message),
+    topics.POINTS: (PointCloud2, Answer.points_message),
+    topics.UNCERTAINTY: (Image, Answer.uncertainty_message),
     topics.OVERLAY: (Image, Answer.overlay_message),
 }
 """Topic to message type and how to make it, in the order in which they are published."""
+
+NEEDS = {topics.UNCERTAINTY: DEPTH + LOG_SCALE}
+"""Outputs that not every model can make, and what of its outputs they are made of."""
 
 QUEUE = 5
 """Messages that a reliable publisher keeps for a slow subscriber."""
 
 
 class Outputs:
-    """The publishers of `OUTPUTS` on a node: reliable, so that they serve both kinds of reader."""
+    """The publishers of `OUTPUTS` on a node: reliable, so that they serve both kinds of reader.
 
-    def __init__(self, node: LifecycleNode) -> None:
+    Args:
+        node: Whose they are.
+        said: Names of the model's outputs; what cannot be made of them is not offered.
+    """
+
+    def __init__(self, node: LifecycleNode, said: Collection[str]) -> None:
         """Create the publishers; they send nothing until the node is active."""
         self._node = node
         self._publishers: dict[str, LifecyclePublisher[Any]] = {
             topic: node.create_lifecycle_publisher(kind, topic, QUEUE)
             for topic, (kind, _) in OUTPUTS.items()
+            if topic not in NEEDS or NEEDS[topic] in said
         }
 
     def destroy(self) -> None:

@@ -131,6 +131,12 @@ STUDENT = (
         choices=("32FC1", "16UC1"),
     ),
     Spec(
+        "max_range",
+        10.0,
+        "Points of depth/points farther away than so many metres are NaN.",
+        limits=(0.0, 1000.0),
+    ),
+    Spec(
         "fallback_fx",
         0.0,
         "Focal length in pixels of the input image's width that scales depth while camera_info "
@@ -207,6 +213,7 @@ class Settings:
 
     min_confidence: float
     depth_encoding: str
+    max_range: float
     fallback_fx: float
 
     @classmethod
@@ -215,6 +222,7 @@ class Settings:
         return cls(
             min_confidence=float(value(node, "min_confidence")),
             depth_encoding=str(value(node, "depth_encoding")),
+            max_range=float(value(node, "max_range")),
             fallback_fx=float(value(node, "fallback_fx")),
         )
 

@@ -12,12 +12,14 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from mtl_bags.camera_info import View, view
+from mtl_bags.compose import Stamped, label_info, serialize
 from mtl_bags.messages import to_colour_image
 from mtl_core.errors import MtlError
 from mtl_core.images import ColourImage
 from mtl_perception import parameters, topics
 from mtl_perception.conversion import converter
 from mtl_perception.health import Health
+from mtl_perception.label_info import label_info_publisher
 from mtl_perception.latest import Worker
 from mtl_perception.models import StudentPredictor, find_model
 from mtl_perception.outputs import Answer, Outputs
@@ -30,7 +32,7 @@ INPUTS: dict[str, tuple[type[Frame], str]] = {
 }
 """Message type and topic of each `image_transport`."""
 
-NEEDS_CAMERA = frozenset({topics.DEPTH, *topics.CAMERA_INFOS})
+NEEDS_CAMERA = frozenset({topics.DEPTH, topics.UNCERTAINTY, topics.POINTS, *topics.CAMERA_INFOS})
 """Outputs that are wrong or missing without a camera_info."""
 
 _BLANK = ColourImage(np.zeros((480, 640, 3), np.uint8), "bgr")
@@ -65,7 +67,8 @@ class Pipeline:
         self._convert = converter()
         self._camera_info: CameraInfo | None = None
         self._worker: Worker[Frame] | None = None
-        self._outputs = Outputs(node)
+        self._outputs = Outputs(node, self.predictor.model.outputs)
+        self._label_info = label_info_publisher(node, topics.LABEL_INFO)
         self._inputs = self._subscribe()
 
     @property
@@ -74,7 +77,8 @@ class Pipeline:
         return str(self._inputs[0].topic_name)
 
     def start(self) -> None:
-        """Begin to answer frames."""
+        """Say what the masks will mean, and begin to answer frames."""
+        self._publish_label_info()
         self._worker = Worker(self._answer, name="student")
 
     def stop(self) -> None:
@@ -89,6 +93,17 @@ class Pipeline:
         while self._inputs:
             self._node.destroy_subscription(self._inputs.pop())
         self._outputs.destroy()
+        if self._label_info is not None:
+            self._node.destroy_publisher(self._label_info)
+            self._label_info = None
+
+    def _publish_label_info(self) -> None:
+        if self._label_info is None:
+            return
+        now = Stamped(self._node.get_clock().now().nanoseconds, "")
+        threshold = parameters.value(self._node, "min_confidence")
+        message = label_info(self.predictor.label_map, now, threshold)
+        self._label_info.publish(serialize(message))
 
     def _subscribe(self) -> list[Any]:
         kind, topic = INPUTS[parameters.value(self._node, "image_transport")]

@@ -16,7 +16,7 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from mtl_bags.compose import cdr_header
@@ -25,13 +25,13 @@ from mtl_bags.labelling.annotate import Annotator, label_info_message
 from mtl_bags.labelling.journal import Outcome
 from mtl_bags.labelling.names import LabelTopics
 from mtl_bags.records import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, Record
-from mtl_bags.types import LABEL_INFO, deserialize
+from mtl_bags.types import deserialize
 from mtl_core.predictor import ModelPredictor
 from mtl_core.teacher import Teacher, load_teacher
 from mtl_perception import parameters, topics
 from mtl_perception.health import Health
+from mtl_perception.label_info import label_info_publisher
 from mtl_perception.models import find_model
-from mtl_perception.player import message_class
 from mtl_perception.queue import Queue
 
 Take = Callable[[Record], Iterator[RecordedFrame]]
@@ -56,9 +56,6 @@ DEPTHS = {
     "raw": (IMAGE, topics.DEPTH_IMAGE),
     "compressedDepth": (COMPRESSED_IMAGE, topics.compressed_depth(topics.DEPTH_IMAGE)),
 }
-LATCHED = QoSProfile(
-    depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
-)
 
 
 @dataclass
@@ -153,15 +150,8 @@ class TeacherNode(Node):
         infos = (self._names.segmentation_camera_info, self._names.depth_camera_info)
         made = {name: self.create_publisher(Image, name, HISTORY) for name in images}
         made |= {name: self.create_publisher(CameraInfo, name, HISTORY) for name in infos}
-        try:
-            kind = message_class(LABEL_INFO)
-        except (ImportError, AttributeError):
-            self.get_logger().warning(
-                f"vision_msgs is not installed: nothing is published on {self._names.label_info}"
-            )
-        else:
-            name = self._names.label_info
-            made[name] = self.create_publisher(kind, name, LATCHED)
+        if label_info := label_info_publisher(self, self._names.label_info):
+            made[self._names.label_info] = label_info
         return made
 
     def _subscribe(self) -> None:

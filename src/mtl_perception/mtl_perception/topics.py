@@ -12,6 +12,9 @@ OVERLAY = "segmentation/overlay"
 SEGMENTATION_CAMERA_INFO = "segmentation/camera_info"
 DEPTH = "depth/image"
 DEPTH_CAMERA_INFO = "depth/camera_info"
+LABEL_INFO = "segmentation/label_info"
+UNCERTAINTY = "depth/uncertainty"
+POINTS = "depth/points"
 CAMERA_INFOS = (SEGMENTATION_CAMERA_INFO, DEPTH_CAMERA_INFO)
 
 DIAGNOSTICS = "/diagnostics"
