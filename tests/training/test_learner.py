@@ -129,8 +129,16 @@ def test_with_every_input_dropped_the_teacher_sees_the_image_alone(
     assert (got == pytest.approx(expected, rel=1e-5)) is same
 
 
-def test_consistency_asks_only_where_the_averaged_network_is_sure(config, batch):
-    batch = {**batch, "value": {}}
+@pytest.fixture
+def unlabelled(batch):
+    """The batch of which one image has its truth."""
+    truth = {name: labels.clone() for name, labels in batch["truth"].items()}
+    truth["segmentation"][1:], truth["depth"][1:] = 255, math.nan
+    return {**batch, "truth": truth, "value": {}}
+
+
+def test_consistency_asks_only_where_the_averaged_network_is_sure(config, unlabelled):
+    batch = unlabelled
     unsure = losses_of(learner_of(config, consistency=1.0, consistency_threshold=1.0), batch)
     sure = losses_of(learner_of(config, consistency=0.5, consistency_threshold=0.0), batch)
     assert unsure["segmentation_consistency"] == 0
@@ -138,6 +146,25 @@ def test_consistency_asks_only_where_the_averaged_network_is_sure(config, batch)
     parts = sure["segmentation"] + sure["depth"]
     harder = sure["segmentation_consistency"] + sure["depth_consistency"]
     assert sure[TOTAL] == pytest.approx(parts + 0.5 * harder, rel=1e-5)
+
+
+def test_consistency_is_asked_of_what_has_no_truth(config, batch, unlabelled):
+    learner = learner_of(config, consistency=1.0, consistency_threshold=0.0)
+    half = {**unlabelled["truth"], "depth": batch["truth"]["depth"]}
+    got = losses_of(learner, {**unlabelled, "truth": half})
+    assert got["depth_consistency"] == 0
+    assert got["segmentation_consistency"] > 0
+
+
+def test_both_views_go_through_batch_norm_together(config, unlabelled):
+    """Else running statistics are of one batch or the other, and fit neither of them."""
+    learner = learner_of(config, consistency=1.0, consistency_threshold=0.0).train()
+    averaged = copy.deepcopy(learner.network)
+    norm = next(m for m in learner.network.modules() if isinstance(m, torch.nn.BatchNorm2d))
+    sizes = []
+    norm.register_forward_hook(lambda module, given, out: sizes.append(len(given[0])))
+    learner(unlabelled, 0, averaged)
+    assert sizes == [2 * len(unlabelled["image"])]
 
 
 def test_consistency_under_class_weights_does_not_drift_to_rare_classes(config, batch, monkeypatch):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mtl_training.config import LossConfig, TrainConfig
 from mtl_training.data.loader import Batch
-from mtl_training.learning.consistency import strong_view
+from mtl_training.learning.consistency import StrongView, strong_view
 from mtl_training.network import Network, encoder_of
 from mtl_training.tasks.base import SignalEncoder, Task
 
@@ -72,7 +72,13 @@ class Learner(nn.Module):
         generator = torch.Generator().manual_seed(_mixed(self._seed, step, rank))
         image, truth = self.normalised(batch["image"]), batch["truth"]
         signals = self._signals(truth)
-        raw = self.network(image, self._dropped(signals, generator))
+        shown = self._dropped(signals, generator)
+        harder: StrongView | None = None
+        if self._losses.consistency:
+            harder = self._harder(image, signals, truth, averaged, generator)
+            raw, raw_harder = self._both(image, shown, harder, generator)
+        else:
+            raw = self.network(image, shown)
         losses = {
             task.name: self._fair(
                 task.loss(raw[task.name], truth[task.name]), task.count(truth[task.name])
@@ -83,10 +89,12 @@ class Learner(nn.Module):
         for name, loss in self._pseudo(raw, batch).items():
             losses[f"{name}_pseudo"] = loss
             sums[name] = sums[name] + self._losses.pseudo_weight * loss
-        if self._losses.consistency:
-            for name, loss in self._consistency(image, signals, averaged, generator).items():
-                losses[f"{name}_consistency"] = loss
-                sums[name] = sums[name] + self._losses.consistency * loss
+        if harder:
+            for task in self._tasks:
+                value, weight = harder.values[task.name], harder.weights[task.name]
+                loss = self._against(task, raw_harder, value, weight)
+                losses[f"{task.name}_consistency"] = loss
+                sums[task.name] = sums[task.name] + self._losses.consistency * loss
         return {**losses, TOTAL: self._total(sums)}
 
     def _weight(self, name: str) -> float:
@@ -130,17 +138,19 @@ class Learner(nn.Module):
         everywhere = cast(Tensor, self._fabric.all_reduce(count.float(), reduce_op="sum"))
         return loss * (count * self._fabric.world_size / everywhere.clamp(min=1))
 
-    def _consistency(
+    def _harder(
         self,
         image: Tensor,
         signals: Mapping[str, Tensor],
+        truth: Mapping[str, Tensor],
         averaged: nn.Module,
         generator: torch.Generator,
-    ) -> dict[str, Tensor]:
-        """What the averaged network says of the batch, asked of a harder view of it.
+    ) -> StrongView:
+        """A harder view of the batch, with what the averaged network says of the plain one.
 
-        Its classes count as certain: under class weights, probabilities would drift to rare
-        classes, since the averaged network learns what it has taught.
+        It is asked of samples that have no truth of a task. Its classes count as certain: under
+        class weights, probabilities would drift to rare classes, since the averaged network learns
+        what it has taught.
         """
         with torch.no_grad():
             averaged.eval()
@@ -149,14 +159,25 @@ class Learner(nn.Module):
             values = {task.name: task.certain(task.value(said[task.name])) for task in self._tasks}
             sure = {
                 task.name: self._sure(task.confidence(said[task.name])[:, 0])
+                * _lacking(task, truth[task.name])
                 for task in self._tasks
             }
-        strong = strong_view(image, signals, values, sure, generator)
-        raw = self.network(strong.image, self._dropped(strong.signals, generator))
-        return {
-            task.name: self._against(task, raw, strong.values[task.name], strong.weights[task.name])
-            for task in self._tasks
-        }
+        return strong_view(image, signals, values, sure, generator)
+
+    def _both(
+        self,
+        image: Tensor,
+        shown: Mapping[str, Tensor],
+        harder: StrongView,
+        generator: torch.Generator,
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Outputs of both views, in one pass, so that batch norm has one set of statistics."""
+        dropped = self._dropped(harder.signals, generator)
+        signals = {name: torch.cat([shown[name], dropped[name]]) for name in shown}
+        raw = self.network(torch.cat([image, harder.image]), signals)
+        halves = {name: planes.chunk(2) for name, planes in raw.items()}
+        first, second = ({name: half[i] for name, half in halves.items()} for i in (0, 1))
+        return first, second
 
     def _sure(self, confidence: Tensor) -> Tensor:
         return confidence * (confidence >= self._losses.consistency_threshold)
@@ -173,6 +194,12 @@ class Learner(nn.Module):
         s = self.log_variance[name]
         tempered: Tensor = loss * torch.exp(-s) + s * (loss.detach() > 0)
         return tempered
+
+
+def _lacking(task: Task, truth: Tensor) -> Tensor:
+    """Which samples have no truth of a task, (N, 1, 1) float32."""
+    counts = torch.stack([task.count(truth[i : i + 1]) for i in range(len(truth))])
+    return (counts == 0).float().view(-1, 1, 1)
 
 
 def _mixed(*numbers: int) -> int:
