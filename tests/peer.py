@@ -38,6 +38,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2  # n
 
 from mtl_perception import topics  # noqa: E402
 from mtl_perception.domain import own_domain  # noqa: E402
+from mtl_perception.health import OUTCOMES  # noqa: E402
 
 PATIENCE_S = 60.0
 """Far more than anything here takes: what ends a test that would hang, not a measure of speed."""
@@ -159,9 +160,8 @@ class Peer:
         self._stamps = itertools.count(1_700_000_000_000_000_001, 33_333_333)
         self._senders: dict[type, Any] = {}
         self._readers: dict[str, Any] = {}
-        self.ros.create_subscription(
-            DiagnosticArray, topics.DIAGNOSTICS, lambda m: self.statuses.extend(m.status), 10
-        )
+        self._reported_ns = 0
+        self.ros.create_subscription(DiagnosticArray, topics.DIAGNOSTICS, self._on_report, 10)
 
     def close(self) -> None:
         self._executor.shutdown()
@@ -288,6 +288,10 @@ class Peer:
         request = DescribeParameters.Request(names=list(names))
         return list(self.call(DescribeParameters, "describe_parameters", request).descriptors)
 
+    def _on_report(self, message: DiagnosticArray) -> None:
+        self.statuses += message.status
+        self._reported_ns = nanoseconds(message.header.stamp)
+
     @property
     def values(self) -> dict[str, str]:
         """What the student's newest diagnostics say."""
@@ -295,12 +299,11 @@ class Peer:
 
     def report(self) -> tuple[DiagnosticStatus, dict[str, str]]:
         """Wait for a new report in which each frame received has been dealt with."""
-        seen = len(self.statuses) + 1  # one may have been under way already
-        done = ("answered", "dropped", "rejected", "unwatched")
+        asked_ns = self.ros.get_clock().now().nanoseconds  # older ones may still be under way
         self.wait(
             lambda: (
-                len(self.statuses) > seen
-                and int(self.values["received"]) == sum(int(self.values[key]) for key in done)
+                self._reported_ns > asked_ns
+                and int(self.values["received"]) == sum(int(self.values[key]) for key in OUTCOMES)
             ),
             "settled report",
         )

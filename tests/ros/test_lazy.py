@@ -19,6 +19,7 @@ from mtl_core.prediction import Prediction
 from mtl_core.predictor import FakePredictor
 from mtl_perception import topics
 from mtl_perception.domain import own_domain
+from mtl_perception.laps import Laps
 from mtl_perception.outputs import Answer, Outputs
 from mtl_perception.parameters import Settings
 from peer import TYPES, until
@@ -78,7 +79,7 @@ def test_one_subscriber_costs_one_output(node: LifecycleNode, topic: str) -> Non
     executor.add_node(node)
     until(lambda: outputs.wanted() == {topic}, f"{topic} subscribed")
     given = answer()
-    outputs.publish(given, outputs.wanted())
+    outputs.publish(given, outputs.wanted(), Laps("pre", 0.0))
     until(lambda: received, topic, work=lambda: executor.spin_once(timeout_sec=0.05))
     computed = set(vars(given)) - set(vars(answer()))
     assert computed == WORK[topic]

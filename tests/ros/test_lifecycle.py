@@ -142,6 +142,7 @@ def test_after_bad_models_a_good_one_can_be_set(model: Path, tmp_path: Path) -> 
         assert peer.set(model=str(model)) == ""
         assert peer.change(CONFIGURE)
         assert peer.change(ACTIVATE)
+        peer.camera = frames.camera_info()
         peer.read(topics.MASK, topics.DEPTH)
         peer.warm_up(frames.image())
         status, values = peer.report()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,11 +126,14 @@ class ModelPredictor:
 
     Args:
         model: Runs the network.
+
+    Attributes:
+        inference_s: Seconds that the network took for the last image.
     """
 
     def __init__(self, model: Model) -> None:
         """Make the input tensor."""
-        self.model = model
+        self.model, self.inference_s = model, 0.0
         self._preprocess = Preprocessor(model.card.input)
 
     @property
@@ -152,7 +156,9 @@ class ModelPredictor:
             name: _signal_tensor(name, self._canonical(name, signal, ratio), self._port(name), box)
             for name, signal in _of_size(signals or {}, image).items()
         }
+        start_s = time.perf_counter()
         outputs = self.model.run({IMAGE: self._preprocess.tensor, **inputs})
+        self.inference_s = time.perf_counter() - start_s
         rows, columns = box.height // STRIDE, box.width // STRIDE
         grids = {name: output[0, :, :rows, :columns] for name, output in outputs.items()}
         return Prediction(grids, image.height, image.width, ratio)

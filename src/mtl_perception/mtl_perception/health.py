@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
-COUNTS = ("received", "answered", "dropped", "rejected", "unwatched")
+from mtl_perception.laps import Latencies
+
+OUTCOMES = ("answered", "dropped", "outdated", "rejected", "unwatched")
+COUNTS = ("received", *OUTCOMES)
+
+RATE_REPORTS = 5
+"""Reports over which rates are taken."""
+
+
+@dataclass(frozen=True)
+class Complaint:
+    """What is wrong beside frames.
+
+    Attributes:
+        level: A level of `DiagnosticStatus`.
+        message: In words.
+    """
+
+    level: bytes
+    message: str
 
 
 @dataclass
 class Health:
-    """Counts since the node's start: received = the other four + what waits or is at hand.
+    """Counts since the node's start: received = all outcomes + what waits or is at hand.
 
     Each count is written by one thread only, so that none needs a lock.
 
@@ -20,20 +41,27 @@ class Health:
         received: Frames that arrived while the node was active.
         answered: Frames of which every wanted output was published.
         dropped: Frames that a newer one replaced before their turn.
+        outdated: Frames that were too old when it was their turn.
         rejected: Frames that could not be used.
         unwatched: Frames that were left alone, since nobody subscribed an output.
         last_error: Why the last frame was rejected, or the last configuration failed.
         unusable: The last configuration failed.
+        latencies: What answered frames took.
     """
 
     received: int = 0
     answered: int = 0
     dropped: int = 0
+    outdated: int = 0
     rejected: int = 0
     unwatched: int = 0
     last_error: str = ""
     unusable: bool = False
+    latencies: Latencies = field(default_factory=Latencies)
     _reported: int = 0
+    _history: deque[tuple[float, int, int]] = field(
+        default_factory=lambda: deque(maxlen=RATE_REPORTS + 1)
+    )
 
     def reject(self, reason: str) -> None:
         """Count a frame that could not be used."""
@@ -45,30 +73,50 @@ class Health:
         self.unusable = bool(error)
         self.last_error = error
 
-    def status(self, name: str, state: str, facts: Mapping[str, str]) -> DiagnosticStatus:
+    def status(
+        self,
+        name: str,
+        state: str,
+        facts: Mapping[str, str],
+        complaint: Complaint | None = None,
+    ) -> DiagnosticStatus:
         """Return the state of things; WARN if frames were rejected since the last call.
 
         Args:
             name: The node's full name.
             state: Its lifecycle state.
             facts: What else to show, such as the model.
+            complaint: What is wrong beside frames.
         """
-        level, message = self._verdict(state)
+        verdict = self._verdict(state, complaint)
         counts = {count: str(getattr(self, count)) for count in COUNTS}
-        shown = {"state": state, **counts, **facts, "last_error": self.last_error}
+        numbers = {**self._rates(), **self.latencies.percentiles_ms()}
+        measured = {key: f"{value:.2f}" for key, value in numbers.items()}
+        shown = {"state": state, **counts, **measured, **facts, "last_error": self.last_error}
         return DiagnosticStatus(
-            level=level,
+            level=verdict.level,
             name=f"{name}: frames",
-            message=message,
+            message=verdict.message,
             hardware_id=name,
             values=[KeyValue(key=key, value=value) for key, value in shown.items()],
         )
 
-    def _verdict(self, state: str) -> tuple[bytes, str]:
+    def _rates(self) -> dict[str, float]:
+        """Frames a second over the last reports."""
+        self._history.append((time.monotonic(), self.received, self.answered))
+        (since_s, received, answered), (now_s, *_) = self._history[0], self._history[-1]
+        seconds = max(now_s - since_s, 1e-9)
+        return {
+            "rate_in_hz": (self.received - received) / seconds,
+            "rate_out_hz": (self.answered - answered) / seconds,
+        }
+
+    def _verdict(self, state: str, complaint: Complaint | None) -> Complaint:
         rejected = self.rejected
         fresh, self._reported = rejected - self._reported, rejected
         if self.unusable:
-            return DiagnosticStatus.ERROR, self.last_error
+            return Complaint(DiagnosticStatus.ERROR, self.last_error)
         if fresh:
-            return DiagnosticStatus.WARN, f"{fresh} frames rejected, last: {self.last_error}"
-        return DiagnosticStatus.OK, state
+            text = f"{fresh} frames rejected, last: {self.last_error}"
+            return Complaint(DiagnosticStatus.WARN, text)
+        return complaint or Complaint(DiagnosticStatus.OK, state)

@@ -26,6 +26,7 @@ from mtl_core.labels import UNLABELLED, LabelMap
 from mtl_core.prediction import Prediction
 from mtl_perception import topics
 from mtl_perception.cloud import cloud
+from mtl_perception.laps import Laps
 from mtl_perception.parameters import Settings
 
 
@@ -164,11 +165,16 @@ class Outputs:
             if publisher.get_subscription_count()
         )
 
-    def publish(self, answer: Answer, wanted: frozenset[str]) -> None:
+    def publish(self, answer: Answer, wanted: frozenset[str], laps: Laps) -> None:
         """Make and send the wanted outputs of one frame, each as soon as it is ready."""
         for topic, (_, make) in OUTPUTS.items():
-            if topic in wanted and (message := make(answer)) is not None:
-                self._publishers[topic].publish(message)
+            if topic not in wanted:
+                continue
+            with laps.stage("post"):
+                message = make(answer)
+            if message is not None:
+                with laps.stage("publish"):
+                    self._publishers[topic].publish(message)
 
 
 def image_message(header: Header, pixels: npt.NDArray[Any], encoding: str) -> Image:

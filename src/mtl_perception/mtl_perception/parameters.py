@@ -137,6 +137,19 @@ STUDENT = (
         limits=(0.0, 1000.0),
     ),
     Spec(
+        "max_age",
+        0.0,
+        "A frame whose stamp is more than so many seconds behind the node's clock when it is its "
+        "turn is not answered but counted; 0: any is.",
+        limits=(0.0, 3600.0),
+    ),
+    Spec(
+        "stale_after",
+        5.0,
+        "Diagnostics say STALE after so many seconds without an image while active; 0: never.",
+        limits=(0.0, 3600.0),
+    ),
+    Spec(
         "fallback_fx",
         0.0,
         "Focal length in pixels of the input image's width that scales depth while camera_info "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from std_srvs.srv import SetBool
 
 from mtl_core.errors import MtlError
 from mtl_perception import parameters, topics
@@ -33,6 +34,7 @@ class StudentNode(LifecycleNode):
         self._health = Health()
         self._pipeline: Pipeline | None = None
         self._diagnostics = self.create_publisher(DiagnosticArray, topics.DIAGNOSTICS, 1)
+        self.create_service(SetBool, topics.ENABLE, self._on_enable)
         # A steady clock: with use_sim_time and no /clock, diagnostics are needed most.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(REPORT_PERIOD_S, self._report, clock=steady)
@@ -96,6 +98,19 @@ class StudentNode(LifecycleNode):
         self.close()
         return super().on_error(state)
 
+    def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        if self._pipeline is None:
+            response.success, response.message = False, "there is nothing to pause: not configured"
+            return response
+        self._pipeline.enabled = request.data
+        response.success, response.message = True, self._shown_state()
+        self.get_logger().info(response.message)
+        return response
+
+    def _shown_state(self) -> str:
+        paused = self._pipeline is not None and not self._pipeline.enabled
+        return parameters.state_of(self) + (", paused" if paused else "")
+
     def _note_failure(self, err: Exception) -> None:
         self._health.configured(error=f"cannot be configured: {type(err).__name__}: {err}")
         self.get_logger().error(self._health.last_error)
@@ -105,7 +120,10 @@ class StudentNode(LifecycleNode):
         report.header.stamp = self.get_clock().now().to_msg()
         report.status = [
             self._health.status(
-                self.get_fully_qualified_name(), parameters.state_of(self), self._facts()
+                self.get_fully_qualified_name(),
+                self._shown_state(),
+                self._facts(),
+                self._pipeline.complaint() if self._pipeline else None,
             )
         ]
         self._diagnostics.publish(report)

@@ -17,6 +17,9 @@ UNCERTAINTY = "depth/uncertainty"
 POINTS = "depth/points"
 CAMERA_INFOS = (SEGMENTATION_CAMERA_INFO, DEPTH_CAMERA_INFO)
 
+ENABLE = "~/enable"
+"""Service std_srvs/SetBool: pause, or go on."""
+
 DIAGNOSTICS = "/diagnostics"
 
 
