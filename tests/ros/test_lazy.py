@@ -29,12 +29,12 @@ pytestmark = pytest.mark.ros
 WORK = {
     topics.MASK: {"prediction", "mask"},
     topics.CONFIDENCE: {"prediction", "confidence"},
-    topics.OVERLAY: {"prediction", "mask"},
+    topics.OVERLAY: {"prediction", "mask", "picture"},
     topics.DEPTH: {"prediction"},
     topics.UNCERTAINTY: {"prediction"},
-    topics.POINTS: {"prediction", "mask", "confidence"},
-    topics.SEGMENTATION_CAMERA_INFO: set(),
-    topics.DEPTH_CAMERA_INFO: set(),
+    topics.POINTS: {"prediction", "mask", "confidence", "picture", "camera"},
+    topics.SEGMENTATION_CAMERA_INFO: {"camera"},
+    topics.DEPTH_CAMERA_INFO: {"camera"},
 }
 """What of an `Answer` each output needs."""
 
@@ -63,7 +63,8 @@ def answer() -> Answer:
         image=image,
         camera_info=frames.camera_info(),
         label_map=predictor.card.label_map,
-        settings=Settings(0.0, "32FC1", 10.0, 0.0),
+        settings=Settings("input", 0.0, "32FC1", 10.0, 0.0),
+        size=(image.width, image.height),
         predict=predict,
     )
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from mtl_core.errors import GeometryError
 from mtl_core.geometry import Intrinsics
@@ -56,6 +60,32 @@ def intrinsics(info: Any, image: ColourImage) -> Intrinsics | None:
         return Intrinsics(image.width, image.height, *map(float, (fx, fy, cx, cy)))
     except GeometryError:
         return None
+
+
+def resized(info: Any, width: int, height: int) -> Any:
+    """Return what a camera_info says of the same image at another size.
+
+    Pixel centres lie at whole numbers, so that a principal point moves to ``(c + 0.5) s - 0.5``, as
+    OpenCV's resize has it. image_pipeline's resize node multiplies it by s, which at half the size
+    is a quarter of a pixel off.
+    """
+    message = copy.copy(info)
+    if (width, height) == (info.width, info.height):
+        return message
+    scale = np.array([width / info.width, height / info.height])
+    message.width, message.height = width, height
+    message.k = _scaled(info.k, scale, 3)
+    message.p = _scaled(info.p, scale, 4)
+    return message
+
+
+def _scaled(matrix: Any, scale: npt.NDArray[np.float64], columns: int) -> npt.NDArray[np.float64]:
+    """K or P, whose first two rows are in pixels; one that is empty stays so."""
+    rows = np.array(matrix, np.float64).reshape(3, columns)
+    if rows[0, 0]:
+        rows[:2] *= scale[:, None]
+        rows[:2, 2] += (scale - 1) / 2
+    return rows.reshape(-1)
 
 
 def _size_fault(info: Any | None, image: ColourImage) -> str:

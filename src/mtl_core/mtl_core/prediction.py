@@ -38,6 +38,15 @@ class Prediction:
         self._outputs, self._size = outputs, (width, height)
         self.focal_ratio = focal_ratio
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Columns and rows of its pictures."""
+        return self._size
+
+    def at(self, width: int, height: int) -> Prediction:
+        """The same answer with pictures of another size."""
+        return Prediction(self._outputs, height, width, self.focal_ratio)
+
     def grid(self, name: str) -> Planes:
         """An output (C, h, w) as the network said it, for the canonical focal length."""
         if name not in self._outputs:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import array
-import copy
 import sys
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 
-from mtl_bags.camera_info import intrinsics
+from mtl_bags.camera_info import intrinsics, resized
 from mtl_core.depth import millimetres
 from mtl_core.draw import overlay
 from mtl_core.geometry import organised_points
@@ -40,6 +40,7 @@ class Answer:
         camera_info: The camera at the input's size; None where it is not known.
         label_map: Of the model.
         settings: Of the node when the frame arrived.
+        size: Columns and rows of the outputs.
         predict: Runs the model on the input.
     """
 
@@ -48,12 +49,30 @@ class Answer:
     camera_info: CameraInfo | None
     label_map: LabelMap
     settings: Settings
+    size: tuple[int, int]
     predict: Callable[[], Prediction]
 
     @cached_property
     def prediction(self) -> Prediction:
-        """What the model says."""
-        return self.predict()
+        """What the model says, at the outputs' size."""
+        return self.predict().at(*self.size)
+
+    @cached_property
+    def picture(self) -> ColourImage:
+        """The input at the outputs' size."""
+        if self.size == (self.image.width, self.image.height):
+            return self.image
+        small = cv2.resize(self.image.pixels, self.size, interpolation=cv2.INTER_AREA)
+        return ColourImage(small, self.image.order)  # type: ignore[arg-type]
+
+    @cached_property
+    def camera(self) -> CameraInfo | None:
+        """The camera at the outputs' size, with the frame's header; None where it is not known."""
+        if self.camera_info is None:
+            return None
+        message = resized(self.camera_info, *self.size)
+        message.header = self.header
+        return message
 
     @cached_property
     def mask(self) -> npt.NDArray[np.uint8]:
@@ -78,7 +97,7 @@ class Answer:
 
     def overlay_message(self) -> Image:
         """Return the class colours blended over the input as bgr8."""
-        picture = overlay(self.image.bgr(), self.mask, self.label_map)
+        picture = overlay(self.picture.bgr(), self.mask, self.label_map)
         return image_message(self.header, picture, "bgr8")
 
     def depth_message(self) -> Image:
@@ -94,21 +113,17 @@ class Answer:
 
     def points_message(self) -> PointCloud2 | None:
         """Return each pixel as a point; NaN where it is unlabelled or beyond the range."""
-        camera = self.camera_info and intrinsics(self.camera_info, self.image)
+        camera = self.camera and intrinsics(self.camera, self.picture)
         if camera is None:
             return None
         depth = self.prediction.depth()
         seen = (self.mask != UNLABELLED) & (depth <= self.settings.max_range)
         points = organised_points(np.where(seen, depth, np.float32(np.nan)), camera)
-        return cloud(self.header, points, self.image.bgr(), self.mask, self.confidence)
+        return cloud(self.header, points, self.picture.bgr(), self.mask, self.confidence)
 
     def camera_info_message(self) -> CameraInfo | None:
-        """Return the input's camera_info with the frame's header: outputs have the input's size."""
-        if self.camera_info is None:
-            return None
-        message = copy.copy(self.camera_info)
-        message.header = self.header
-        return message
+        """Return the camera that the outputs are of."""
+        return self.camera
 
 
 DEPTH_ENCODINGS: dict[str, Callable[[npt.NDArray[np.float32]], npt.NDArray[Any]]] = {

@@ -119,6 +119,13 @@ STUDENT = (
         choices=("raw", "compressed"),
     ),
     Spec(
+        "output_size",
+        "input",
+        "Size of the outputs: the input's, or the model's (model), which is smaller and faster; "
+        "camera_info goes along.",
+        choices=("input", "model"),
+    ),
+    Spec(
         "min_confidence",
         0.0,
         "A mask pixel is 255 where the confidence is below this share; 0: never.",
@@ -224,6 +231,7 @@ TEACHER = (
 class Settings:
     """The student's parameters that may change between two frames; see `STUDENT`."""
 
+    output_size: str
     min_confidence: float
     depth_encoding: str
     max_range: float
@@ -233,6 +241,7 @@ class Settings:
     def of(cls, node: LifecycleNode) -> Settings:
         """Read the values as they are now."""
         return cls(
+            output_size=str(value(node, "output_size")),
             min_confidence=float(value(node, "min_confidence")),
             depth_encoding=str(value(node, "depth_encoding")),
             max_range=float(value(node, "max_range")),

@@ -19,6 +19,7 @@ from mtl_bags.messages import to_colour_image
 from mtl_core.errors import MtlError
 from mtl_core.images import ColourImage
 from mtl_core.prediction import Prediction
+from mtl_core.predictor import Letterbox
 from mtl_perception import parameters, topics
 from mtl_perception.conversion import converter
 from mtl_perception.health import Complaint, Health
@@ -208,8 +209,16 @@ class Pipeline:
             camera_info=camera.info,
             label_map=self.predictor.label_map,
             settings=settings,
+            size=self._size(image, settings),
             predict=lambda: self._predict(image, camera.fx, laps),
         )
+
+    def _size(self, image: ColourImage, settings: parameters.Settings) -> tuple[int, int]:
+        """Columns and rows of the outputs."""
+        if settings.output_size == "input":
+            return image.width, image.height
+        box = Letterbox.fit(image, self.predictor.card.input)
+        return box.width, box.height
 
     def _predict(self, image: ColourImage, fx: float | None, laps: Laps) -> Prediction:
         with laps.stage("pre"):
