@@ -25,11 +25,7 @@ def message(camera: Intrinsics) -> object:
 
 def board() -> np.ndarray:
     """The board as the camera sees it: of each pixel, the mean over the rays that fall into it."""
-    steps = (
-        (np.arange(FINE * WIDTH) + 0.5) / FINE - 0.5,
-        (np.arange(FINE * HEIGHT) + 0.5) / FINE - 0.5,
-    )
-    u, v = np.meshgrid(*steps)
+    u, v = np.meshgrid(*((np.arange(FINE * n) + 0.5) / FINE - 0.5 for n in (WIDTH, HEIGHT)))
     rays = np.stack([(u - CAMERA.cx) / CAMERA.fx, (v - CAMERA.cy) / CAMERA.fy, np.ones_like(u)], -1)
     normal = TILT[:, 2]
     points = rays * (normal @ PLACE / (rays @ normal))[..., None] - PLACE
