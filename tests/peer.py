@@ -183,7 +183,7 @@ class Peer:
                 TYPES[name],
                 name,
                 lambda message, name=name: self._note(name, message),
-                QoSProfile(depth=10, reliability=reliability),
+                QoSProfile(depth=50, reliability=reliability),
             )
         self.wait(
             lambda: all(self.ros.count_publishers(name) for name in names), f"publishers of {names}"
