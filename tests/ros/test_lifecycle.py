@@ -160,7 +160,7 @@ def test_the_other_model_is_another_one_after_a_new_configuration(
     )
     with student(tmp_path / "log", "-p", f"model:={model}") as peer:
         peer.wait(lambda: peer.state() == "active", "active")
-        assert "unconfigured, it is active" in peer.set(model=str(near))
+        assert "unconfigured, it is active" in peer.set(threads=1)
         assert peer.change(DEACTIVATE)
         assert peer.change(CLEANUP)
         assert peer.set(model=str(near)) == ""

@@ -19,6 +19,7 @@ from std_msgs.msg import Header
 from mtl_bags.camera_info import intrinsics, resized
 from mtl_core.depth import millimetres
 from mtl_core.draw import overlay
+from mtl_core.errors import ModelError
 from mtl_core.geometry import organised_points
 from mtl_core.images import ColourImage
 from mtl_core.interface import DEPTH, LOG_SCALE
@@ -171,6 +172,19 @@ class Outputs:
         """Take the publishers off the node."""
         while self._publishers:
             self._node.destroy_lifecycle_publisher(self._publishers.popitem()[1])
+
+    def check(self, said: Collection[str]) -> None:
+        """Refuse a model that cannot make what is offered.
+
+        Raises:
+            ModelError: It lacks one of its outputs.
+        """
+        for topic, needed in NEEDS.items():
+            if topic in self._publishers and needed not in said:
+                raise ModelError(
+                    f"no output {needed}, of which {topic} is made; without it the node has to be "
+                    "configured anew"
+                )
 
     def wanted(self) -> frozenset[str]:
         """Return the topics that somebody subscribes now."""

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -101,8 +101,8 @@ STUDENT = (
         "model",
         "",
         "ONNX file of the student: a path, or the name of one that ships with the package; "
-        "empty: the package's default.",
-        "while unconfigured",
+        "empty: the package's default. In a configured node the new one is loaded beside the old "
+        "one and takes over between two frames; if it cannot be used, the old one stays.",
     ),
     Spec(
         "threads",
@@ -255,7 +255,10 @@ def value(node: Node, name: str) -> Any:
 
 
 def declare(
-    node: Node, table: Iterable[Spec], state: Callable[[], str] = lambda: "running"
+    node: Node,
+    table: Iterable[Spec],
+    state: Callable[[], str] = lambda: "running",
+    take: Callable[[Mapping[str, Value]], str] = lambda _: "",
 ) -> None:
     """Declare a table's parameters on a node and judge every later change.
 
@@ -263,6 +266,7 @@ def declare(
         node: Whose they are.
         table: What they are.
         state: Gives the node's lifecycle state.
+        take: Does what new values ask for, by name; returns why it cannot be done, or nothing.
 
     Raises:
         rclpy.exceptions.InvalidParameterValueException: A start value is refused.
@@ -272,9 +276,10 @@ def declare(
 
     def judge(parameters: Iterable[Parameter[Any]]) -> SetParametersResult:
         now = state()
-        known = ((specs[p.name], p.value) for p in parameters if p.name in specs)
-        reasons = [reason for spec, new in known if (reason := spec.refusal(new, now))]
-        return SetParametersResult(successful=not reasons, reason="; ".join(reasons))
+        known = {p.name: p.value for p in parameters if p.name in specs}
+        refusals = (specs[name].refusal(new, now) for name, new in known.items())
+        reason = "; ".join(filter(None, refusals)) or take(known)
+        return SetParametersResult(successful=not reason, reason=reason)
 
     node.add_on_set_parameters_callback(judge)
     node.declare_parameters("", [(s.name, s.default, s.descriptor()) for s in specs.values()])

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 import traceback
+from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -75,10 +77,7 @@ class Pipeline:
             PerceptionError: The package's own model cannot be found.
         """
         self._node, self._health = node, health
-        self.predictor = StudentPredictor(
-            find_model(parameters.value(node, "model")), threads=parameters.value(node, "threads")
-        )
-        self.predictor.predict(_BLANK)  # the first inference allocates, and fails if any does
+        self.predictor = self._next = self._load(parameters.value(node, "model"))
         self._convert = converter()
         self._camera_info: CameraInfo | None = None
         self._worker: Worker[Arrived] | None = None
@@ -114,6 +113,32 @@ class Pipeline:
             self._node.destroy_publisher(self._label_info)
             self._label_info = None
 
+    def take_over(self, model: str) -> Path:
+        """Load a model that answers from the next frame on, and return its file.
+
+        Raises:
+            MtlError: It cannot be used.
+            PerceptionError: The package's own model cannot be found.
+        """
+        loaded = self._load(model)
+        self._outputs.check(loaded.model.outputs)
+        self._next = loaded
+        if self._worker is None:
+            self._switch()
+        return loaded.path
+
+    def _switch(self) -> None:
+        """Let the newest model answer, between two frames."""
+        known, self.predictor = self.predictor.label_map, self._next
+        if self._worker is not None and known != self.predictor.label_map:
+            self._publish_label_info()
+
+    def _load(self, model: str) -> StudentPredictor:
+        threads = parameters.value(self._node, "threads")
+        predictor = StudentPredictor(find_model(model), threads=threads)
+        predictor.predict(_BLANK)  # the first inference allocates, and fails if any does
+        return predictor
+
     def complaint(self) -> Complaint | None:
         """What is wrong beside frames: none comes, or nothing says what camera they are of."""
         if self._worker is None or not self.enabled:
@@ -135,12 +160,15 @@ class Pipeline:
 
     def _subscribe(self) -> list[Any]:
         kind, topic = INPUTS[parameters.value(self._node, "image_transport")]
-        qos = qos_profile_sensor_data
+        wanted = {topic: (kind, self._on_frame)}
+        wanted[topics.CAMERA_INFO] = (CameraInfo, self._on_camera_info)
+        # Of their own, so that frames are taken in while a service is at work.
+        group = MutuallyExclusiveCallbackGroup()
         return [
-            self._node.create_subscription(kind, topic, self._on_frame, qos),
             self._node.create_subscription(
-                CameraInfo, topics.CAMERA_INFO, self._on_camera_info, qos
-            ),
+                message, name, take, qos_profile_sensor_data, callback_group=group
+            )
+            for name, (message, take) in wanted.items()
         ]
 
     def _offers(self) -> str:
@@ -162,14 +190,16 @@ class Pipeline:
 
     def _on_frame(self, message: Frame) -> None:
         self._last_s = time.perf_counter()
-        if self._worker is not None and self.enabled:
+        if (worker := self._worker) is not None and self.enabled:
             self._health.received += 1
-            self._health.dropped += self._worker.offer(Arrived(message, self._last_s))
+            self._health.dropped += worker.offer(Arrived(message, self._last_s))
 
     def _on_camera_info(self, message: CameraInfo) -> None:
         self._camera_info = message
 
     def _answer(self, arrived: Arrived) -> None:
+        if self._next is not self.predictor:
+            self._switch()
         message, laps = arrived.message, Laps("wait", arrived.since_s)
         laps.switch("pre")
         wanted = self._outputs.wanted()

@@ -28,13 +28,16 @@ class OwnNode(Protocol):
         """End its threads and free what it holds."""
 
 
-def run_node(name: str, make: Callable[[], OwnNode], argv: Sequence[str] | None = None) -> int:
+def run_node(
+    name: str, make: Callable[[], OwnNode], argv: Sequence[str] | None = None, threads: int = 1
+) -> int:
     """Run a node until SIGINT or SIGTERM.
 
     Args:
         name: Of the executable, for messages.
         make: Makes the node; it imports rclpy itself, after the environment is prepared.
         argv: The process's arguments, ROS's own after `--ros-args`; None for those of `sys`.
+        threads: That run callbacks.
 
     Returns:
         0, or 1 if a parameter was refused at start or the node cannot be made.
@@ -56,7 +59,7 @@ def run_node(name: str, make: Callable[[], OwnNode], argv: Sequence[str] | None 
         return 1
     try:
         node.autostart()
-        spin_until_signal(node)  # type: ignore[arg-type]
+        spin_until_signal(node, threads)  # type: ignore[arg-type]
     finally:
         node.close()
         node.destroy_node()  # type: ignore[attr-defined]
@@ -74,12 +77,17 @@ def hold_signals() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
 
 
-def spin_until_signal(node: Node) -> None:
-    """Run a node's callbacks in this thread until a signal that `hold_signals` holds arrives."""
-    from rclpy.executors import SingleThreadedExecutor
+def spin_until_signal(node: Node, threads: int = 1) -> None:
+    """Run a node's callbacks until a signal that `hold_signals` holds arrives.
+
+    Args:
+        node: Whose; those of one callback group never run at once.
+        threads: That run them.
+    """
+    from rclpy.executors import MultiThreadedExecutor, SingleThreadedExecutor
     from rclpy.task import Future
 
-    executor = SingleThreadedExecutor()
+    executor = SingleThreadedExecutor() if threads == 1 else MultiThreadedExecutor(threads)
     executor.add_node(node)
     stop: Future[None] = Future()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -30,9 +32,11 @@ class StudentNode(LifecycleNode):
             rclpy.exceptions.ParameterException: A start value is refused.
         """
         super().__init__("student")
-        parameters.declare(self, parameters.STUDENT, lambda: parameters.state_of(self))
         self._health = Health()
         self._pipeline: Pipeline | None = None
+        parameters.declare(
+            self, parameters.STUDENT, lambda: parameters.state_of(self), self._take_over
+        )
         self._diagnostics = self.create_publisher(DiagnosticArray, topics.DIAGNOSTICS, 1)
         self.create_service(SetBool, topics.ENABLE, self._on_enable)
         # A steady clock: with use_sim_time and no /clock, diagnostics are needed most.
@@ -97,6 +101,19 @@ class StudentNode(LifecycleNode):
         """Free everything; the node is unconfigured and can be configured again."""
         self.close()
         return super().on_error(state)
+
+    def _take_over(self, values: Mapping[str, parameters.Value]) -> str:
+        """Load a new model beside the old one; returns why that cannot be done."""
+        if self._pipeline is None or "model" not in values:
+            return ""
+        try:
+            path = self._pipeline.take_over(str(values["model"]))
+        except (MtlError, PerceptionError) as err:
+            return f"model: {err}; the old one stays"
+        except Exception as err:  # whatever happens to the new one, the old one goes on
+            return f"model: unexpected {type(err).__name__}: {err}; the old one stays"
+        self.get_logger().info(f"model {path} takes over")
+        return ""
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         if self._pipeline is None:
