@@ -49,7 +49,7 @@ HOLD = $(BIN)/python -c 'import numpy; print("numpy==" + numpy.__version__)' > $
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-train setup-dev demo test lint format pytest colcon stress-label browser bench bench-train bench-label constraints clean
+.PHONY: help setup setup-train setup-dev demo test lint format pytest colcon stress-label browser bench bench-train bench-label bench-pseudo constraints clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -103,6 +103,9 @@ bench-train: $(DEV) ## measure what data loading costs training (needs MTL_DATA)
 
 bench-label: $(RUN) ## measure labelling against the bare teacher (MODEL=path: another one)
 	$(BIN)/python benchmarks/label.py --memory-frames 2000 $(if $(MODEL),--model '$(MODEL)')
+
+bench-pseudo: $(RUN) ## measure pseudo-labels of rooms never trained on (MODEL=path: another one)
+	$(BIN)/python benchmarks/pseudo_labels.py $(if $(MODEL),--model '$(MODEL)')
 
 # ---- Checks ---------------------------------------------------------------------------------------
 test: lint colcon pytest ## everything that CI runs

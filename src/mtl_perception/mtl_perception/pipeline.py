@@ -204,7 +204,8 @@ class Pipeline:
         laps.switch("pre")
         wanted = self._outputs.wanted()
         if not wanted:
-            self._health.unwatched, self._fault = self._health.unwatched + 1, ""
+            self._health.unwatched += 1
+            self._fault = ""
             return
         if self._is_outdated(message.header):
             self._health.outdated += 1
