@@ -16,6 +16,7 @@ import pytest
 
 from mtl_bags.cli import main
 from mtl_bags.errors import BagError
+from mtl_bags.frames import recorded_frames
 from mtl_bags.labelling.job import Keyed, Labeller
 from mtl_bags.labelling.summary import Settings
 from mtl_bags.writer import BagWriter
@@ -76,6 +77,21 @@ def test_labels_are_written_while_others_are_made(
 
     Labeller(model, Settings(), workers=1).label(source, tmp_path / "walk", look)
     assert FRAMES - 5 < before_the_last[0] < FRAMES
+
+
+@pytest.mark.parametrize(
+    "change", [lambda frames: frames[:-1], lambda frames: [*frames, frames[-1]]]
+)
+def test_a_recording_that_changes_meanwhile_is_no_result(
+    model: Path, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Any
+) -> None:
+    def changed(*arguments: Any) -> list[Any]:
+        return list(change(list(recorded_frames(*arguments))))
+
+    monkeypatch.setattr("mtl_bags.labelling.job.recorded_frames", changed)
+    with pytest.raises(BagError, match="it has other images each time"):
+        Labeller(model, Settings()).label(source, tmp_path / "walk")
+    assert not (tmp_path / "walk").exists()
 
 
 def test_work_that_has_not_begun_binds_nobody(model: Path, source: Path, tmp_path: Path) -> None:

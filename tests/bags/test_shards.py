@@ -6,6 +6,7 @@ from itertools import product
 from operator import pos
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,3 +46,13 @@ def test_the_size_is_that_of_the_files(tmp_path: Path) -> None:
     assert Task(tmp_path / "bag", tmp_path).size() == 7
     assert Task(tmp_path / "bag" / "b", tmp_path).size() == 4
     assert Task(tmp_path / "none", tmp_path).size() == 0
+
+
+def test_what_cannot_be_looked_at_has_no_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(path: Path) -> None:
+        raise PermissionError(path)
+
+    monkeypatch.setattr(Path, "iterdir", forbidden)
+    assert Task(tmp_path, tmp_path / "out").size() == 0

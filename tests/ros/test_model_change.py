@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from lifecycle_msgs.msg import Transition
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 
@@ -76,6 +77,17 @@ def test_ten_changes_while_frames_come(running: Peer, model: Path, other: Path) 
     assert len(seen) == 2, "a frame was of both"
     assert {ratio for _, ratio in seen} == {1.0, RATIO}
     assert said(running.ask(picture)) == first
+
+
+def test_a_model_that_no_frame_has_come_for_is_there_after_a_pause(
+    running: Peer, model: Path, other: Path
+) -> None:
+    assert running.set(model=str(other)) == ""
+    assert running.change(Transition.TRANSITION_DEACTIVATE)
+    assert running.change(Transition.TRANSITION_ACTIVATE)
+    assert running.report()[1]["model"] == str(other)
+    assert running.set(model=str(model)) == ""
+    running.warm_up(frames.image())
 
 
 def test_a_bad_model_leaves_the_old_one_at_work(running: Peer, tmp_path: Path) -> None:

@@ -113,9 +113,10 @@ def _label(options: argparse.Namespace) -> int:
     if len({_name(source) for source in options.recordings}) < len(options.recordings):
         raise BagError("two recordings have one name, so that their results would have one too")
     index, count = options.shard
-    # In one order, whatever the shell's, so that all machines divide alike.
-    every = sorted(Task(source, options.out / _name(source)) for source in options.recordings)
-    tasks = sorted(shards(every, count, Task.size)[index - 1])
+    # In one order, wherever they are mounted, so that all machines divide alike.
+    sources = sorted(options.recordings, key=_name)
+    every = [Task(source, options.out / _name(source)) for source in sources]
+    tasks = sorted(shards(every, count, Task.size)[index - 1], key=every.index)
     if options.engine == "ray":
         workers = options.workers or 1
         results = by_ray(options.model, settings, workers, tasks, options.ray_address)

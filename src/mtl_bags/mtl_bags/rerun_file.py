@@ -87,7 +87,7 @@ def _growing(out: Path) -> Iterator[Path]:
         out.parent.mkdir(parents=True, exist_ok=True)
         yield growing
         os.replace(growing, out)
-    except OSError as err:
+    except (OSError, RuntimeError) as err:  # Rerun's own errors are of the second kind
         raise BagError(f"cannot write {out}: {err}") from err
     finally:
         growing.unlink(missing_ok=True)

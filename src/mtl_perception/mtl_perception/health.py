@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -35,7 +36,7 @@ class Complaint:
 class Health:
     """Counts since the node's start: received = all outcomes + what waits or is at hand.
 
-    Each count is written by one thread only, so that none needs a lock.
+    Each count is written by one thread only, so that none needs a lock, but `dropped`: see `drop`.
 
     Attributes:
         received: Frames that arrived while the node was active.
@@ -59,9 +60,15 @@ class Health:
     unusable: bool = False
     latencies: Latencies = field(default_factory=Latencies)
     _reported: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
     _history: deque[tuple[float, int, int]] = field(
         default_factory=lambda: deque(maxlen=RATE_REPORTS + 1)
     )
+
+    def drop(self, count: int) -> None:
+        """Count dropped frames; those who leave frames and those who stop the worker both do."""
+        with self._lock:
+            self.dropped += count
 
     def reject(self, reason: str) -> None:
         """Count a frame that could not be used."""

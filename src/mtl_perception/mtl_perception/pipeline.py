@@ -94,14 +94,15 @@ class Pipeline:
     def start(self) -> None:
         """Say what the masks will mean, and begin to answer frames."""
         self._last_s, self._fault = time.perf_counter(), ""
+        self.predictor = self._next
         self._publish_label_info()
         self._worker = Worker(self._answer, name="student")
 
     def stop(self) -> None:
         """Finish the frame at hand and joins the worker; does nothing if it is stopped."""
-        if self._worker is not None:
-            self._health.dropped += self._worker.stop()
-            self._worker = None
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            self._health.drop(worker.stop())
 
     def destroy(self) -> None:
         """Stop, and take inputs and outputs off the node."""
@@ -192,7 +193,7 @@ class Pipeline:
         self._last_s = time.perf_counter()
         if (worker := self._worker) is not None and self.enabled:
             self._health.received += 1
-            self._health.dropped += worker.offer(Arrived(message, self._last_s))
+            self._health.drop(worker.offer(Arrived(message, self._last_s)))
 
     def _on_camera_info(self, message: CameraInfo) -> None:
         self._camera_info = message

@@ -133,7 +133,7 @@ class TeacherNode(Node):
 
     def close(self) -> None:
         """Finish the frame at hand and join the worker."""
-        self._health.dropped += self._queue.close()
+        self._health.drop(self._queue.close())
         if self._worker.is_alive():
             self._worker.join()
 
@@ -188,7 +188,7 @@ class TeacherNode(Node):
 
     def _wait_for(self, frames: Iterator[RecordedFrame]) -> None:
         for frame in frames:
-            self._health.dropped += self._queue.put(frame)
+            self._health.drop(self._queue.put(frame))
 
     def _warn_of_drops(self) -> None:
         fits = self._burst.rate_that_fits(self._health)

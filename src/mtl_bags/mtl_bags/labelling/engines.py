@@ -21,7 +21,7 @@ RETRIES = 5
 """How often a recording is begun again after its worker has died; it goes on where it was."""
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Task:
     """One recording to be labelled: does nothing where that is done already."""
 
@@ -29,9 +29,12 @@ class Task:
     out: Path
 
     def size(self) -> int:
-        """Bytes of the recording; 0 where there is none, which is said when its turn comes."""
-        files = self.source.iterdir() if self.source.is_dir() else [self.source]
-        return sum(file.stat().st_size for file in files if file.is_file())
+        """Bytes of the recording; 0 where it cannot be read, which is said when its turn comes."""
+        try:
+            files = self.source.iterdir() if self.source.is_dir() else [self.source]
+            return sum(file.stat().st_size for file in files if file.is_file())
+        except OSError:
+            return 0
 
 
 def longest_first(tasks: Iterable[S], size: Callable[[S], float]) -> list[S]:

@@ -10,9 +10,9 @@ import os
 import shutil
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -96,7 +96,8 @@ class Labeller:
         except DamageError as err:
             if not is_rosbag2(source):
                 raise
-            return self._run(source, out, identity, track, damage=str(err))
+            damage = str(err)
+        return self._run(source, out, identity, track, damage)
 
     def _identity(self, source: Path) -> Identity:
         if not source.exists():
@@ -177,7 +178,8 @@ class _Run:
         try:
             with BagWriter(growing, storage, overwrite=True, compress=True) as writer:
                 self._describe(writer)
-                self._copy(writer, self._labelled(track, tally))
+                with closing(self._labelled(track, tally)) as labelled:
+                    self._copy(writer, labelled)
                 self._check_count(tally)
                 summary = self._summary(source, out, tally)
                 writer.note("mtl_labels", f"{summary.model} sha256:{summary.model_sha256}")
@@ -185,10 +187,12 @@ class _Run:
         except DamageError:
             raise
         except BagError as err:
+            if _AGAIN in str(err):
+                raise
             raise BagError(f"{err}{_AGAIN}") from err
         return summary
 
-    def _labelled(self, track: Track, tally: Tally) -> Iterator[Key]:
+    def _labelled(self, track: Track, tally: Tally) -> Generator[Key, None, None]:
         """Yield the images' keys, in their order, as soon as the journal holds their outcomes."""
         own = threading.local()
         settings, workers = self.labeller.settings, self.labeller.workers
@@ -254,11 +258,19 @@ class _Run:
                 writer.write(record.topic, record.msgtype, record.time_ns, record.data)
             if record.topic != colour:
                 continue
-            labels = list(self.journal.messages(next(labelled)))
+            key = next(labelled, None)
+            if key is None or key.time_ns != record.time_ns:
+                raise self._changed()
+            labels = list(self.journal.messages(key))
             if labels and not told:
                 labels, told = [self._label_info(record), *labels], True
             for message in labels:
                 writer.write(message.topic, message.msgtype, record.time_ns, message.data)
+        if next(labelled, None):
+            raise self._changed()
+
+    def _changed(self) -> DamageError:
+        return DamageError(f"{self.reader.path}: read twice, it has other images each time")
 
     def _label_info(self, image: Record) -> Message:
         return label_info_message(self.topics, self.labeller.label_map, cdr_header(image.data))

@@ -176,6 +176,11 @@ class Journal(Closing):
         except sqlite3.OperationalError as err:
             if "locked" in str(err):
                 raise BagError(f"{self._path}: another process is at work on it") from err
-            raise BagError(f"{self._path}: {err}") from err
+            raise self._kept(err) from err
         except (sqlite3.Error, OSError, zstandard.ZstdError) as err:
-            raise BagError(f"{self._path}: {err}") from err
+            raise self._kept(err) from err
+
+    def _kept(self, err: Exception) -> BagError:
+        return BagError(
+            f"{self._path}: {err}; what is done is kept, run the same command again to go on"
+        )
