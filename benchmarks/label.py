@@ -140,12 +140,9 @@ def rates(labeller: Labeller, recording: Path, folder: Path, frames: int) -> dic
     bare, labelled = np.zeros(2), np.zeros(2)
     for turn in range(REPEATS):
         out = folder / f"turn-{turn}"
-        bare += spent(lambda: run_bare(labeller, given)) / REPEATS / frames
-        labelled += (
-            spent(lambda out=out: labeller.label(recording, out))  # type: ignore[misc]
-            / REPEATS
-            / frames
-        )
+        bare += spent(lambda: run_bare(labeller, given))
+        labelled += spent(lambda out=out: labeller.label(recording, out))  # type: ignore[misc]
+    bare, labelled = bare / REPEATS / frames, labelled / REPEATS / frames
     return {
         "workers": labeller.workers,
         "bare_frames_per_s": 1 / bare[0],

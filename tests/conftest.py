@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+import recordings
+
 # A machine's speed is no property of the code.
 settings.register_profile("repository", deadline=None, print_blob=True)
 settings.load_profile("repository")
@@ -29,6 +31,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("MTL_DATA is not set: it names the folder with the real data")
     if item.get_closest_marker("ros") and "rclpy" in MISSING:
         pytest.skip("rclpy is not installed")
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The short recording of a camera with depth."""
+    return recordings.write(tmp_path_factory.mktemp("source") / "walk", recordings.records())
 
 
 @pytest.fixture(scope="session")

@@ -9,17 +9,11 @@ import pytest
 import tiny_student
 from mtl_bags.labelling.job import Labeller
 from mtl_bags.labelling.summary import Settings
-from recordings import records, write
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_student.write_teacher(tmp_path_factory.mktemp("model") / "tiny-teacher.onnx")
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write(tmp_path_factory.mktemp("source") / "walk", records())
 
 
 @pytest.fixture(scope="module")

@@ -44,11 +44,6 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_student.write_teacher(tmp_path_factory.mktemp("model") / "tiny-teacher.onnx")
 
 
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write(tmp_path_factory.mktemp("source") / "walk", records())
-
-
 @dataclass
 class Stage:
     """A running teacher, its domain, and what it has said on each topic."""

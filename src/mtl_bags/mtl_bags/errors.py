@@ -9,3 +9,10 @@ class BagError(Exception):
 
 class DamageError(BagError):
     """A recording is damaged at a place that was to be read."""
+
+
+class UnfinishedError(BagError):
+    """Work stopped on the way, as on a full disk; its text says how to go on."""
+
+
+AGAIN = "; what is done is kept, run the same command again to go on"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import array
-
 import numpy as np
 import numpy.typing as npt
 from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header
+
+from mtl_perception.conversion import message_bytes
 
 POINT = np.dtype(
     {
@@ -53,8 +53,6 @@ def cloud(
     for axis, name in enumerate("xyz"):
         packed[name] = points[..., axis]
     packed["bgr"], packed["label"], packed["confidence"] = bgr, mask, confidence
-    data = array.array("B")  # the only type that rclpy takes without looking at each byte
-    data.frombytes(packed.data.cast("B"))
     return PointCloud2(
         header=header,
         height=height,
@@ -63,6 +61,6 @@ def cloud(
         is_bigendian=False,
         point_step=POINT.itemsize,
         row_step=POINT.itemsize * width,
-        data=data,
+        data=message_bytes(packed),
         is_dense=not np.isnan(points).any(),
     )

@@ -1,8 +1,11 @@
-"""Which library turns unusual image encodings into BGR."""
+"""Images in and out of messages: unusual encodings to BGR, arrays to the bytes that rclpy takes."""
 
 from __future__ import annotations
 
+import array
 from typing import Any
+
+import numpy.typing as npt
 
 from mtl_bags.messages import Convert, Pixels, convert_with_rosbags
 
@@ -23,3 +26,13 @@ def converter() -> Convert:
         return image
 
     return convert
+
+
+def message_bytes(pixels: npt.NDArray[Any]) -> array.array[int]:
+    """Return a contiguous array's bytes as messages hold them.
+
+    Of all types, `array.array` is the only one that rclpy takes without looking at each byte.
+    """
+    data = array.array("B")
+    data.frombytes(pixels.data.cast("B"))
+    return data

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import array
 import sys
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from mtl_core.labels import UNLABELLED, LabelMap
 from mtl_core.prediction import Prediction
 from mtl_perception import topics
 from mtl_perception.cloud import cloud
+from mtl_perception.conversion import message_bytes
 from mtl_perception.laps import Laps
 from mtl_perception.parameters import Settings
 
@@ -216,8 +216,6 @@ def image_message(header: Header, pixels: npt.NDArray[Any], encoding: str) -> Im
     """
     packed = np.ascontiguousarray(pixels)
     height, width = packed.shape[:2]
-    data = array.array("B")  # the only type that rclpy takes without looking at each byte
-    data.frombytes(packed.data.cast("B"))
     return Image(
         header=header,
         height=height,
@@ -225,5 +223,5 @@ def image_message(header: Header, pixels: npt.NDArray[Any], encoding: str) -> Im
         encoding=encoding,
         is_bigendian=int(sys.byteorder == "big"),
         step=packed.strides[0],
-        data=data,
+        data=message_bytes(packed),
     )

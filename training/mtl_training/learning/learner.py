@@ -76,9 +76,7 @@ class Learner(nn.Module):
         harder: StrongView | None = None
         if self._losses.consistency:
             harder = self._harder(image, signals, truth, averaged, generator)
-            raw, raw_harder = self._both(image, shown, harder, generator)
-        else:
-            raw = self.network(image, shown)
+        raw, raw_harder = self._asked(image, shown, harder, generator)
         losses = {
             task.name: self._fair(
                 task.loss(raw[task.name], truth[task.name]), task.count(truth[task.name])
@@ -89,12 +87,9 @@ class Learner(nn.Module):
         for name, loss in self._pseudo(raw, batch).items():
             losses[f"{name}_pseudo"] = loss
             sums[name] = sums[name] + self._losses.pseudo_weight * loss
-        if harder:
-            for task in self._tasks:
-                value, weight = harder.values[task.name], harder.weights[task.name]
-                loss = self._against(task, raw_harder, value, weight)
-                losses[f"{task.name}_consistency"] = loss
-                sums[task.name] = sums[task.name] + self._losses.consistency * loss
+        for name, loss in self._consistency(raw_harder, harder).items():
+            losses[f"{name}_consistency"] = loss
+            sums[name] = sums[name] + self._losses.consistency * loss
         return {**losses, TOTAL: self._total(sums)}
 
     def _weight(self, name: str) -> float:
@@ -164,20 +159,33 @@ class Learner(nn.Module):
             }
         return strong_view(image, signals, values, sure, generator)
 
-    def _both(
+    def _asked(
         self,
         image: Tensor,
         shown: Mapping[str, Tensor],
-        harder: StrongView,
+        harder: StrongView | None,
         generator: torch.Generator,
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Outputs of both views, in one pass, so that batch norm has one set of statistics."""
+        if harder is None:
+            return self.network(image, shown), {}
         dropped = self._dropped(harder.signals, generator)
         signals = {name: torch.cat([shown[name], dropped[name]]) for name in shown}
         raw = self.network(torch.cat([image, harder.image]), signals)
         halves = {name: planes.chunk(2) for name, planes in raw.items()}
         first, second = ({name: half[i] for name, half in halves.items()} for i in (0, 1))
         return first, second
+
+    def _consistency(
+        self, raw: Mapping[str, Tensor], harder: StrongView | None
+    ) -> dict[str, Tensor]:
+        """Losses of the harder view against what was said of the plain one."""
+        if harder is None:
+            return {}
+        return {
+            task.name: self._against(task, raw, harder.values[task.name], harder.weights[task.name])
+            for task in self._tasks
+        }
 
     def _sure(self, confidence: Tensor) -> Tensor:
         return confidence * (confidence >= self._losses.consistency_threshold)

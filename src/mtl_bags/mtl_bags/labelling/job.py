@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from mtl_bags.compose import cdr_header
-from mtl_bags.errors import BagError, DamageError
+from mtl_bags.errors import AGAIN, BagError, DamageError, UnfinishedError
 from mtl_bags.frames import RecordedFrame, Tally, recorded_frames
 from mtl_bags.labelling.annotate import Annotator, label_info_message
 from mtl_bags.labelling.journal import Journal, Key, Message, Outcome
@@ -37,8 +37,6 @@ from mtl_core.teacher import Teacher, load_teacher
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-_AGAIN = "; what is done is kept, run the same command again to go on"
 
 Keyed = tuple[Key, RecordedFrame]
 Track = Callable[[Iterable[Keyed], int], Iterable[Keyed]]
@@ -134,7 +132,7 @@ class Labeller:
         try:
             os.rename(growing, out)
         except OSError as err:
-            raise BagError(f"cannot complete {out}: {err}{_AGAIN}") from err
+            raise UnfinishedError(f"cannot complete {out}: {err}{AGAIN}") from err
         shutil.rmtree(work, ignore_errors=True)
         return summary
 
@@ -184,12 +182,10 @@ class _Run:
                 summary = self._summary(source, out, tally)
                 writer.note("mtl_labels", f"{summary.model} sha256:{summary.model_sha256}")
                 writer.attach(SUMMARY, summary.to_json(identity))
-        except DamageError:
+        except (DamageError, UnfinishedError):
             raise
         except BagError as err:
-            if _AGAIN in str(err):
-                raise
-            raise BagError(f"{err}{_AGAIN}") from err
+            raise UnfinishedError(f"{err}{AGAIN}") from err
         return summary
 
     def _labelled(self, track: Track, tally: Tally) -> Generator[Key, None, None]:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import zstandard
 
 from mtl_bags.closing import Closing
-from mtl_bags.errors import BagError
+from mtl_bags.errors import AGAIN, BagError, UnfinishedError
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS identity (text TEXT NOT NULL);
@@ -180,7 +180,5 @@ class Journal(Closing):
         except (sqlite3.Error, OSError, zstandard.ZstdError) as err:
             raise self._kept(err) from err
 
-    def _kept(self, err: Exception) -> BagError:
-        return BagError(
-            f"{self._path}: {err}; what is done is kept, run the same command again to go on"
-        )
+    def _kept(self, err: Exception) -> UnfinishedError:
+        return UnfinishedError(f"{self._path}: {err}{AGAIN}")
