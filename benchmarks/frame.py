@@ -20,6 +20,7 @@ from mtl_core.draw import overlay
 from mtl_core.geometry import Intrinsics
 from mtl_core.images import ColourImage
 from mtl_core.interface import IMAGE
+from mtl_core.providers import Runtime
 from mtl_core.rooms import Room
 from mtl_perception.models import StudentPredictor, find_model
 
@@ -31,7 +32,7 @@ def cases(model: Path, threads: int) -> Iterator[Case]:
     """Name what is measured, from a bare part to the whole of a frame."""
     room = Room.generate(1)
     image = ColourImage(room.render(room.camera_path(2)[0], CAMERA).image, "rgb")
-    predictor = StudentPredictor(model, threads)
+    predictor = StudentPredictor(model, Runtime(threads))
     spec = predictor.card.input
     tensor = np.zeros((1, 3, spec.height, spec.width), np.float32)
     mask = predictor.predict(image).mask()

@@ -16,6 +16,7 @@ from mtl_core.interface import Port, main_outputs, name_in_file, name_of_output
 from mtl_core.labels import LabelMap
 from mtl_core.model import OnnxModel
 from mtl_core.predictor import ModelPredictor, OnnxPredictor
+from mtl_core.providers import Runtime
 
 HEIGHT, WIDTH = tiny_student.HEIGHT, tiny_student.WIDTH
 CARD = tiny_student.card()
@@ -24,13 +25,15 @@ TEACHER = replace(CARD, role="teacher")
 
 @pytest.fixture(scope="module")
 def student(tmp_path_factory):
-    return OnnxModel(tiny_student.write(tmp_path_factory.mktemp("m") / "student.onnx"), threads=1)
+    return OnnxModel(
+        tiny_student.write(tmp_path_factory.mktemp("m") / "student.onnx"), Runtime(threads=1)
+    )
 
 
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory):
     path = tiny_student.write_teacher(tmp_path_factory.mktemp("m") / "teacher.onnx")
-    return OnnxPredictor(path, threads=1)
+    return OnnxPredictor(path, Runtime(threads=1))
 
 
 def images(n):

@@ -14,6 +14,7 @@ from mtl_core.errors import GeometryError, ModelError, MtlError
 from mtl_core.images import ColourImage
 from mtl_core.prediction import Prediction
 from mtl_core.predictor import FakePredictor, OnnxPredictor, Preprocessor
+from mtl_core.providers import Runtime
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +24,7 @@ def path(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def student(path):
-    return OnnxPredictor(path, threads=1)
+    return OnnxPredictor(path, Runtime(threads=1))
 
 
 def plain(height, width, colour, order="rgb"):
@@ -89,7 +90,7 @@ def test_padded_rows_do_not_change_the_answer(student):
 
 def test_an_earlier_larger_image_leaves_no_trace_in_a_smaller_one(student):
     tall = plain(200, 20, tiny_student.colour(3))
-    fresh = OnnxPredictor(student.path, threads=1).predict(tall).depth()
+    fresh = OnnxPredictor(student.path, Runtime(threads=1)).predict(tall).depth()
     student.predict(plain(64, 96, tiny_student.colour(9, 255)))
     np.testing.assert_array_equal(student.predict(tall).depth(), fresh)
 

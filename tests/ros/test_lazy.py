@@ -15,7 +15,6 @@ from std_msgs.msg import Header
 import frames
 from mtl_core.images import ColourImage
 from mtl_core.interface import DEPTH, LOG_SCALE
-from mtl_core.prediction import Prediction
 from mtl_core.predictor import FakePredictor
 from mtl_perception import topics
 from mtl_perception.domain import own_domain
@@ -54,18 +53,14 @@ def answer() -> Answer:
     """An answer of which nothing has been computed."""
     image = ColourImage(frames.rgb(), "rgb")
     predictor = FakePredictor()
-
-    def predict() -> Prediction:
-        return predictor.predict(image)
-
     return Answer(
         header=Header(frame_id=frames.FRAME_ID),
         image=image,
         camera_info=frames.camera_info(),
         label_map=predictor.card.label_map,
-        settings=Settings("input", 0.0, "32FC1", 10.0, 0.0),
+        settings=Settings("input", 0.0, "32FC1", 10.0, rectified=False, fallback_fx=0.0),
         size=(image.width, image.height),
-        predict=predict,
+        predicted=predictor.predict(image),
     )
 
 

@@ -20,7 +20,7 @@ class View(NamedTuple):
     Attributes:
         info: Its camera_info; None where none of the image's size is known.
         fx: Focal length in pixels of the image's width; None leaves it to the model.
-        fault: Why fx is a fallback; empty where camera_info gave it.
+        fault: Why fx may be wrong; empty where camera_info gave it.
     """
 
     info: Any | None
@@ -28,18 +28,25 @@ class View(NamedTuple):
     fault: str
 
 
-def view(info: Any | None, image: ColourImage, fallback_fx: float = 0.0) -> View:
+def view(
+    info: Any | None, image: ColourImage, fallback_fx: float = 0.0, rectified: bool = True
+) -> View:
     """Judge the newest camera_info by an image.
 
     Args:
         info: The newest one; None if none came.
         image: An image of the same camera.
         fallback_fx: Focal length to assume where camera_info gives none; 0 for the model's own.
+        rectified: The image is, whatever camera_info says of distortion; if it may not be, a
+            distortion is a fault, and without a fallback the focal length of K holds.
     """
-    size_fault = _size_fault(info, image)
-    fault = size_fault or _fx_fault(info)
-    fx = (fallback_fx or None) if fault else focal_length(info)
-    return View(None if size_fault else info, fx, fault)
+    if info is None or (fault := _size_fault(info, image)):
+        return View(None, fallback_fx or None, _size_fault(info, image))
+    if fault := _fx_fault(info):
+        return View(info, fallback_fx or None, fault)
+    if not rectified and (fault := _distortion_fault(info)):
+        return View(info, fallback_fx or float(info.k[0]) or focal_length(info), fault)
+    return View(info, focal_length(info), "")
 
 
 def focal_length(info: Any | None) -> float:
@@ -104,3 +111,10 @@ def _fx_fault(info: Any | None) -> str:
     if math.isfinite(fx) and fx > 0:
         return ""
     return f"camera_info has focal length {fx}, expected a positive number of pixels"
+
+
+def _distortion_fault(info: Any) -> str:
+    if not any(info.d):
+        return ""
+    first = ", ".join(f"{value:.3g}" for value in list(info.d)[:5])
+    return f"camera_info has distortion {first}, expected none, as of rectified images"

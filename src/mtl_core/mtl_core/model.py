@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
+from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-
-# A robot reports to nobody; the library reads this when it is loaded.
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime as ort
 
-from mtl_core import interface
+from mtl_core import interface, providers
 from mtl_core.card import METADATA_KEY, ModelCard
 from mtl_core.errors import ModelCardError, ModelError
 from mtl_core.interface import FLOAT, IDS, IMAGE, Port
-
-PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
-"""What is used where it is installed, in this order; others build engines or call out."""
+from mtl_core.providers import DEFAULT, Runtime
 
 _DTYPES = {"tensor(float)": FLOAT, "tensor(uint8)": IDS}
 
@@ -82,25 +78,29 @@ class OnnxModel:
 
     Args:
         path: An ONNX file that carries a model card.
-        threads: Threads of one inference, 0 = as many as cores.
-        providers: Execution providers in order of preference; None = those of `PROVIDERS` that
-            are installed.
+        runtime: How to run it.
+
+    Attributes:
+        batches: Whether one inference may take several images.
+        verdict: Which execution provider was asked for, which was got, and why where they differ.
 
     Raises:
-        ModelError: The file is missing, not ONNX, or does not do what its card says.
+        ModelError: The file is missing, not ONNX, or does not do what its card says; or a provider
+            that is required cannot be had.
         ModelCardError: The card is missing or of another kind.
     """
 
-    def __init__(
-        self, path: Path | str, threads: int = 0, providers: list[str] | None = None
-    ) -> None:
+    def __init__(self, path: Path | str, runtime: Runtime = DEFAULT) -> None:
         """Load and check the model; the first inference still has to warm up."""
         self.path = Path(path)
-        installed = ort.get_available_providers()
-        wanted = providers or [name for name in PROVIDERS if name in installed]
-        self._session = _open(self.path, threads, wanted)
+        if not self.path.is_file():
+            raise ModelError(f"{self.path}: no such model file")
+        tried = providers.candidates(runtime)
+        self._session = _open(self.path, runtime, tried.names)
+        self.verdict = providers.verdict(runtime, tried, self._session.get_providers())
         self.card = _read_card(self.path, self._session)
         inputs, outputs = _ports(self._session.get_inputs()), _ports(self._session.get_outputs())
+        self.batches = not isinstance(self._session.get_inputs()[0].shape[0], int)
         self._names = list(outputs)
         named = {interface.name_of_output(name): port for name, port in outputs.items()}
         try:
@@ -109,6 +109,11 @@ class OnnxModel:
             raise ModelError(f"{self.path}: {err}") from err
         self.signals = {name: port for name, port in inputs.items() if name != IMAGE}
         self.outputs = tuple(named)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the file, in hexadecimal digits."""
+        return sha256(self.path.read_bytes()).hexdigest()
 
     @property
     def provider(self) -> str:
@@ -125,17 +130,16 @@ class OnnxModel:
         return dict(zip(self.outputs, values, strict=True))
 
 
-def _open(path: Path, threads: int, providers: list[str]) -> ort.InferenceSession:
-    if not path.is_file():
-        raise ModelError(f"{path}: no such model file")
+def _open(path: Path, runtime: Runtime, names: Sequence[str]) -> ort.InferenceSession:
+    wanted = [(name, providers.options(name, runtime, path)) for name in names]
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = runtime.threads
     # A spinning pool burns a core between frames and doubles the latency beside a busy neighbour.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     try:
-        return ort.InferenceSession(str(path), options, providers=providers)
+        return ort.InferenceSession(str(path), options, providers=wanted)
     except Exception as err:  # ONNX Runtime's errors share no root but Exception.
         raise ModelError(f"{path}: expected an ONNX model, ONNX Runtime says: {err}") from err
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,8 +17,9 @@ from mtl_core.errors import GeometryError, ModelError
 from mtl_core.images import ColourImage
 from mtl_core.interface import DEPTH, FLOAT, IMAGE, LOG_SCALE, SEGMENTATION, STRIDE, Port
 from mtl_core.labels import LabelMap
-from mtl_core.model import Model, OnnxModel
-from mtl_core.prediction import Prediction
+from mtl_core.model import Array, Model, OnnxModel
+from mtl_core.prediction import Planes, Prediction
+from mtl_core.providers import DEFAULT, Runtime
 
 Signals = Mapping[str, npt.NDArray[Any]]
 """What is known of an image beside its pixels, by input name, each (H, W) or (H, W, C) of the
@@ -81,17 +82,22 @@ def _whole_cells(pixels: float) -> int:
 
 
 class Preprocessor:
-    """Image to network input, into one tensor that is used again for each image."""
+    """Images to network input, into one tensor that is used again.
 
-    def __init__(self, spec: InputSpec) -> None:
+    Args:
+        spec: What the network takes.
+        count: Images that the tensor has room for.
+    """
+
+    def __init__(self, spec: InputSpec, count: int = 1) -> None:
         """Tables of 256 float32 values, one per RGB channel, replace all arithmetic."""
         self._spec = spec
         values = np.arange(256, dtype=np.float64)[:, None] / 255.0
         self._tables = ((values - spec.mean) / spec.std).astype(np.float32).T.copy()
-        self.tensor = np.zeros((1, 3, spec.height, spec.width), np.float32)
+        self.tensor = np.zeros((count, 3, spec.height, spec.width), np.float32)
 
-    def __call__(self, image: ColourImage) -> Letterbox:
-        """Fill `tensor` ((1, 3, height, width) float32) and say where the image lies in it."""
+    def __call__(self, image: ColourImage, row: int = 0) -> Letterbox:
+        """Fill a row of `tensor` ((count, 3, height, width) float32); say where the image lies."""
         box = Letterbox.fit(image, self._spec)
         shrinks = box.width < image.width
         small = cv2.resize(
@@ -100,10 +106,11 @@ class Preprocessor:
             interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
         )
         planes = _rgb_planes(small, image.order)  # type: ignore[arg-type]
-        self.tensor[0, :, box.height :] = 0.0
-        self.tensor[0, :, :, box.width :] = 0.0
+        tensor = self.tensor[row]
+        tensor[:, box.height :] = 0.0
+        tensor[:, :, box.width :] = 0.0
         for channel, plane in enumerate(planes):
-            target = self.tensor[0, channel, : box.height, : box.width]
+            target = tensor[channel, : box.height, : box.width]
             target[:] = cv2.LUT(plane, self._tables[channel])
         return box
 
@@ -122,19 +129,21 @@ def _focal_ratio(fx: float | None, box: Letterbox, depth: DepthSpec | None) -> f
 
 
 class ModelPredictor:
-    """Pre- and post-processing around a model. One image at a time: its input tensor is used again.
+    """Pre- and post-processing around a model; for one thread, as its input tensor is used again.
 
     Args:
         model: Runs the network.
+        max_batch: Images that one inference takes at most.
 
     Attributes:
-        inference_s: Seconds that the network took for the last image.
+        max_batch: As given.
+        inference_s: Seconds that the network took for the last images.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, max_batch: int = 1) -> None:
         """Make the input tensor."""
-        self.model, self.inference_s = model, 0.0
-        self._preprocess = Preprocessor(model.card.input)
+        self.model, self.max_batch, self.inference_s = model, max_batch, 0.0
+        self._preprocess = Preprocessor(model.card.input, max_batch)
 
     @property
     def card(self) -> ModelCard:
@@ -156,12 +165,34 @@ class ModelPredictor:
             name: _signal_tensor(name, self._canonical(name, signal, ratio), self._port(name), box)
             for name, signal in _of_size(signals or {}, image).items()
         }
+        outputs = self._run(1, inputs)
+        return _prediction(outputs, 0, image, box, ratio)
+
+    def predict_batch(
+        self, images: Sequence[ColourImage], fxs: Sequence[float | None]
+    ) -> list[Prediction]:
+        """Predict images of any sizes in one inference.
+
+        Args:
+            images: As many as `max_batch` at most.
+            fxs: The focal length of each; see `Predictor.predict`.
+
+        Raises:
+            GeometryError: A focal length is not a positive number.
+        """
+        boxes = [self._preprocess(image, row) for row, image in enumerate(images)]
+        ratios = [
+            _focal_ratio(fx, box, self.card.depth) for fx, box in zip(fxs, boxes, strict=True)
+        ]
+        outputs = self._run(len(images), {})
+        each = zip(images, boxes, ratios, strict=True)
+        return [_prediction(outputs, row, *one) for row, one in enumerate(each)]
+
+    def _run(self, count: int, inputs: Mapping[str, Array]) -> dict[str, Planes]:
         start_s = time.perf_counter()
-        outputs = self.model.run({IMAGE: self._preprocess.tensor, **inputs})
+        outputs = self.model.run({IMAGE: self._preprocess.tensor[:count], **inputs})
         self.inference_s = time.perf_counter() - start_s
-        rows, columns = box.height // STRIDE, box.width // STRIDE
-        grids = {name: output[0, :, :rows, :columns] for name, output in outputs.items()}
-        return Prediction(grids, image.height, image.width, ratio)
+        return outputs
 
     def _canonical(self, name: str, signal: npt.NDArray[Any], ratio: float) -> npt.NDArray[Any]:
         """A signal as the canonical camera would have it."""
@@ -173,6 +204,15 @@ class ModelPredictor:
             known = ", ".join(self.model.signals) or "none"
             raise ModelError(f"no input {name} beside the image, this model has: {known}")
         return self.model.signals[name]
+
+
+def _prediction(
+    outputs: Mapping[str, Planes], row: int, image: ColourImage, box: Letterbox, ratio: float
+) -> Prediction:
+    """One image's share of what a network said."""
+    rows, columns = box.height // STRIDE, box.width // STRIDE
+    grids = {name: output[row, :, :rows, :columns] for name, output in outputs.items()}
+    return Prediction(grids, image.height, image.width, ratio)
 
 
 def _of_size(signals: Signals, image: ColourImage) -> Signals:
@@ -209,12 +249,13 @@ def _signal_tensor(
 class OnnxPredictor(ModelPredictor):
     """A model on ONNX Runtime; arguments and errors are those of `OnnxModel`."""
 
-    def __init__(
-        self, path: Path | str, threads: int = 0, providers: list[str] | None = None
-    ) -> None:
+    model: OnnxModel
+
+    def __init__(self, path: Path | str, runtime: Runtime = DEFAULT) -> None:
         """Load and check the model; the first inference still has to warm up."""
-        super().__init__(OnnxModel(path, threads, providers))
-        self.path = Path(path)
+        model = OnnxModel(path, runtime)
+        super().__init__(model, runtime.max_batch if model.batches else 1)
+        self.path = self.model.path
 
 
 class FakePredictor:

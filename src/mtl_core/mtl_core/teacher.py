@@ -17,6 +17,7 @@ from mtl_core.interface import CONFIDENCE, DEPTH, SEGMENTATION
 from mtl_core.model import OnnxModel
 from mtl_core.prediction import Planes, Prediction
 from mtl_core.predictor import Predictor, Signals
+from mtl_core.providers import DEFAULT, Runtime
 
 _LEAST = np.float32(1e-12)
 """Of a probability whose logarithm is taken."""
@@ -46,17 +47,17 @@ NEEDED = (SEGMENTATION, DEPTH, DEPTH + CONFIDENCE)
 """Outputs of a teacher that labels images."""
 
 
-def load_teacher(path: Path, threads: int = 0) -> OnnxModel:
+def load_teacher(path: Path, runtime: Runtime = DEFAULT) -> OnnxModel:
     """Load a model that labels images.
 
     Args:
         path: Its ONNX file.
-        threads: Threads of one inference, 0 = as many as cores.
+        runtime: How to run it.
 
     Raises:
         ModelError: The file cannot be used, or is no such model.
     """
-    model = OnnxModel(path, threads)
+    model = OnnxModel(path, runtime)
     if model.card.role != "teacher" or not set(NEEDED) <= set(model.outputs):
         raise ModelError(
             f"{path}: expected a teacher with outputs {', '.join(NEEDED)}, got a "

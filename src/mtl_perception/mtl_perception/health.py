@@ -83,6 +83,7 @@ class Health:
     def status(
         self,
         name: str,
+        camera: str,
         state: str,
         facts: Mapping[str, str],
         complaint: Complaint | None = None,
@@ -91,6 +92,7 @@ class Health:
 
         Args:
             name: The node's full name.
+            camera: Of whose frames this speaks.
             state: Its lifecycle state.
             facts: What else to show, such as the model.
             complaint: What is wrong beside frames.
@@ -102,7 +104,7 @@ class Health:
         shown = {"state": state, **counts, **measured, **facts, "last_error": self.last_error}
         return DiagnosticStatus(
             level=verdict.level,
-            name=f"{name}: frames",
+            name=f"{name}: {camera}",
             message=verdict.message,
             hardware_id=name,
             values=[KeyValue(key=key, value=value) for key, value in shown.items()],

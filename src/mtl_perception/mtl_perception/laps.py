@@ -12,6 +12,9 @@ import numpy as np
 STAGES = ("wait", "pre", "infer", "post", "publish")
 """Waiting for its turn; decoding and preparing; the network; making messages; sending them."""
 
+POINTS = (50, 95, 99)
+"""Percentiles that are shown."""
+
 WINDOW = 300
 """Frames that percentiles are of."""
 
@@ -71,7 +74,7 @@ class Latencies:
         self._frames.append(seconds)
 
     def percentiles_ms(self) -> dict[str, float]:
-        """`p50` and `p95` of each stage and of their sum, such as `infer_p50_ms`; none of none."""
+        """`POINTS` of each stage and of their sum, such as `infer_p50_ms`; none of none."""
         frames = list(self._frames.copy())
         if not frames:
             return {}
@@ -80,5 +83,5 @@ class Latencies:
         return {
             f"{name}_p{point}_ms": 1000 * float(np.percentile(values, point))
             for name, values in table.items()
-            for point in (50, 95)
+            for point in POINTS
         }

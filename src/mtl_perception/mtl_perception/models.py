@@ -10,10 +10,14 @@ from mtl_core.card import Role
 from mtl_core.errors import ModelError
 from mtl_core.interface import DEPTH, SEGMENTATION, main_outputs
 from mtl_core.predictor import OnnxPredictor
+from mtl_core.providers import DEFAULT, Runtime
 from mtl_perception.errors import PerceptionError
 from mtl_perception.resources import share_path
 
 RECORD = "models.yaml"
+
+INT8 = "-int8"
+"""Ending of the name of a model's int8 twin."""
 
 
 def default_model(role: Role = "student") -> str:
@@ -44,6 +48,11 @@ def find_model(name: str = "", role: Role = "student") -> Path:
     return share_path("models") / path
 
 
+def int8_beside(model: Path) -> Path:
+    """Return where the int8 twin of a model's file lies; itself if it is one."""
+    return model if model.stem.endswith(INT8) else model.with_stem(f"{model.stem}{INT8}")
+
+
 class StudentPredictor(OnnxPredictor):
     """What the node and `mtl-predict` run: a student that says classes and depth.
 
@@ -54,9 +63,9 @@ class StudentPredictor(OnnxPredictor):
 
     NEEDED = (SEGMENTATION, DEPTH)
 
-    def __init__(self, path: Path | str, threads: int = 0) -> None:
+    def __init__(self, path: Path | str, runtime: Runtime = DEFAULT) -> None:
         """Load and check the model."""
-        super().__init__(path, threads)
+        super().__init__(path, runtime)
         label_map, said = self.card.label_map, main_outputs(self.model.outputs)
         fits = self.card.role == "student" and set(self.NEEDED) <= set(said)
         if not fits or label_map is None:

@@ -42,7 +42,7 @@ class Answer:
         label_map: Of the model.
         settings: Of the node when the frame arrived.
         size: Columns and rows of the outputs.
-        predict: Runs the model on the input.
+        predicted: What the model says of the input; None if no output asks for it.
     """
 
     header: Header
@@ -51,12 +51,14 @@ class Answer:
     label_map: LabelMap
     settings: Settings
     size: tuple[int, int]
-    predict: Callable[[], Prediction]
+    predicted: Prediction | None
 
     @cached_property
     def prediction(self) -> Prediction:
         """What the model says, at the outputs' size."""
-        return self.predict().at(*self.size)
+        if self.predicted is None:
+            raise ModelError("the model was not asked")
+        return self.predicted.at(*self.size)
 
     @cached_property
     def picture(self) -> ColourImage:
@@ -157,13 +159,19 @@ class Outputs:
     Args:
         node: Whose they are.
         said: Names of the model's outputs; what cannot be made of them is not offered.
+        named: Gives a topic's name on the node.
     """
 
-    def __init__(self, node: LifecycleNode, said: Collection[str]) -> None:
+    def __init__(
+        self,
+        node: LifecycleNode,
+        said: Collection[str],
+        named: Callable[[str], str] = lambda topic: topic,
+    ) -> None:
         """Create the publishers; they send nothing until the node is active."""
         self._node = node
         self._publishers: dict[str, LifecyclePublisher[Any]] = {
-            topic: node.create_lifecycle_publisher(kind, topic, QUEUE)
+            topic: node.create_lifecycle_publisher(kind, named(topic), QUEUE)
             for topic, (kind, _) in OUTPUTS.items()
             if topic not in NEEDS or NEEDS[topic] in said
         }

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,13 +15,16 @@ from rcl_interfaces.msg import (
     ParameterDescriptor,
     SetParametersResult,
 )
+from rclpy.exceptions import InvalidTopicNameException
 from rclpy.lifecycle import LifecycleNode
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rclpy.validate_topic_name import validate_topic_name
 
 from mtl_bags.frames import SLOP_NS
+from mtl_core.providers import CHOICES
 
-Value = bool | int | float | str
+Value = bool | int | float | str | list[str]
 Change = Literal["always", "while unconfigured", "at start"]
 
 
@@ -36,6 +39,7 @@ class Spec:
         change: When it may be set.
         choices: The allowed strings; empty for any.
         limits: The allowed least and largest number; None for any.
+        fault: Why a value is refused that is of the right kind, or nothing.
     """
 
     name: str
@@ -44,6 +48,7 @@ class Spec:
     change: Change = "always"
     choices: tuple[str, ...] = ()
     limits: tuple[float, float] | None = None
+    fault: Callable[[Any], str] = lambda _: ""
 
     def __post_init__(self) -> None:
         """Refuse a default that the parameter itself would refuse."""
@@ -83,11 +88,34 @@ class Spec:
             return f"{self.name}: got {value!r}, expected one of {', '.join(self.choices)}"
         if self.change == "while unconfigured" and state != "unconfigured":
             return f"{self.name} can be set while the node is unconfigured, it is {state}"
-        return ""
+        fault = self.fault(value)
+        return f"{self.name}: {fault}" if fault else ""
 
 
 def _one_of(choices: tuple[str, ...]) -> str:
     return f"; one of {', '.join(choices)}" if choices else ""
+
+
+def camera_fault(names: Sequence[str]) -> str:
+    """Why these cannot be the names of cameras; empty if they can."""
+    if not names or len(set(names)) < len(names):
+        return f"got {list(names)}, expected one name or more, each once"
+    if list(names) == [""]:
+        return ""
+    faults = ((name, _topic_fault(name)) for name in names)
+    return "; ".join(
+        f"got {name!r}, expected the beginning of a topic: {fault}"
+        for name, fault in faults
+        if fault
+    )
+
+
+def _topic_fault(name: str) -> str:
+    try:
+        validate_topic_name(name)
+    except InvalidTopicNameException as err:
+        return str(err).splitlines()[0]
+    return ""
 
 
 STUDENT = (
@@ -105,11 +133,61 @@ STUDENT = (
         "one and takes over between two frames; if it cannot be used, the old one stays.",
     ),
     Spec(
+        "cameras",
+        [""],
+        "Names of cameras whose topics lie in a namespace each, such as front/image; they share "
+        "the model and are served in turn. One empty name: a single camera, without one.",
+        "while unconfigured",
+        fault=camera_fault,
+    ),
+    Spec(
+        "provider",
+        "auto",
+        "Where the model runs. auto: on CUDA where it works, else on the CPU; cuda, tensorrt: "
+        "there, and where that does not work on what comes next, with a warning.",
+        "while unconfigured",
+        choices=tuple(CHOICES),
+    ),
+    Spec(
+        "provider_required",
+        False,
+        "Another provider than the one that is named is an error.",
+        "while unconfigured",
+    ),
+    Spec(
+        "precision",
+        "fp32",
+        "fp32: the model as it is; int8: its twin, the file beside it whose name ends in -int8; "
+        "auto: that one on CPUs which are made for it (VNNI), if there is one.",
+        "while unconfigured",
+        choices=("fp32", "int8", "auto"),
+    ),
+    Spec(
         "threads",
         0,
         "Threads of one inference; 0: one for each core.",
         "while unconfigured",
         limits=(0, 256),
+    ),
+    Spec(
+        "max_batch",
+        0,
+        "Frames, of a camera each, that one inference answers at most; 0: all that wait on a GPU, "
+        "one on a CPU, where a batch takes as long as its frames one by one.",
+        "while unconfigured",
+        limits=(0, 64),
+    ),
+    Spec(
+        "cache",
+        "",
+        "Folder for what TensorRT builds; empty: mtl_perception in $XDG_CACHE_HOME or ~/.cache.",
+        "while unconfigured",
+    ),
+    Spec(
+        "build_only",
+        False,
+        "Load the model, so that everything it needs is built and kept in the cache, and end.",
+        "at start",
     ),
     Spec(
         "image_transport",
@@ -155,6 +233,12 @@ STUDENT = (
         5.0,
         "Diagnostics say STALE after so many seconds without an image while active; 0: never.",
         limits=(0.0, 3600.0),
+    ),
+    Spec(
+        "rectified",
+        False,
+        "Images are rectified though their camera_info names a distortion, as those of image_proc "
+        "are; false: such a camera_info is a warning.",
     ),
     Spec(
         "fallback_fx",
@@ -235,6 +319,7 @@ class Settings:
     min_confidence: float
     depth_encoding: str
     max_range: float
+    rectified: bool
     fallback_fx: float
 
     @classmethod
@@ -245,6 +330,7 @@ class Settings:
             min_confidence=float(value(node, "min_confidence")),
             depth_encoding=str(value(node, "depth_encoding")),
             max_range=float(value(node, "max_range")),
+            rectified=bool(value(node, "rectified")),
             fallback_fx=float(value(node, "fallback_fx")),
         )
 

@@ -21,8 +21,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class OwnNode(Protocol):
     """A node that has more to begin and to end than rclpy knows of."""
 
-    def autostart(self) -> None:
-        """Begin to work, if its parameters say so."""
+    def autostart(self) -> int | None:
+        """Begin to work, if its parameters say so; the exit status if there is nothing more."""
 
     def close(self) -> None:
         """End its threads and free what it holds."""
@@ -40,7 +40,8 @@ def run_node(
         threads: That run callbacks.
 
     Returns:
-        0, or 1 if a parameter was refused at start or the node cannot be made.
+        0, or 1 if a parameter was refused at start or the node cannot be made; or what `autostart`
+        returns.
     """
     hold_signals()
     environment.prepare()  # rclpy reads the environment when it is imported
@@ -58,13 +59,14 @@ def run_node(
         print(f"{name}: {err}", file=sys.stderr)
         return 1
     try:
-        node.autostart()
-        spin_until_signal(node, threads)  # type: ignore[arg-type]
+        status = node.autostart()
+        if status is None:
+            spin_until_signal(node, threads)  # type: ignore[arg-type]
     finally:
         node.close()
         node.destroy_node()  # type: ignore[attr-defined]
         rclpy.try_shutdown()
-    return 0
+    return status or 0
 
 
 def hold_signals() -> None:

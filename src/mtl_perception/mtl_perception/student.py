@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from std_srvs.srv import SetBool
@@ -32,23 +33,38 @@ class StudentNode(LifecycleNode):
             rclpy.exceptions.ParameterException: A start value is refused.
         """
         super().__init__("student")
-        self._health = Health()
         self._pipeline: Pipeline | None = None
         parameters.declare(
             self, parameters.STUDENT, lambda: parameters.state_of(self), self._take_over
         )
+        self._healths: dict[str, Health] = {}
+        self._know_cameras()
         self._diagnostics = self.create_publisher(DiagnosticArray, topics.DIAGNOSTICS, 1)
         self.create_service(SetBool, topics.ENABLE, self._on_enable)
         # A steady clock: with use_sim_time and no /clock, diagnostics are needed most.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(REPORT_PERIOD_S, self._report, clock=steady)
+        group = MutuallyExclusiveCallbackGroup()  # its own: it reports while a model is loaded
+        self.create_timer(REPORT_PERIOD_S, self._report, clock=steady, callback_group=group)
 
-    def autostart(self) -> None:
-        """Configure and activate the node if its parameter says so."""
+    def autostart(self) -> int | None:
+        """Configure and activate the node if its parameter says so.
+
+        Returns:
+            The exit status if there is nothing more to do: `build_only` ended, well or not.
+        """
+        if parameters.value(self, "build_only"):
+            built = self.trigger_configure() == TransitionCallbackReturn.SUCCESS
+            return 0 if built else 1
         if not parameters.value(self, "autostart"):
-            return
+            return None
         if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
             self.trigger_activate()
+        return None
+
+    def _know_cameras(self) -> None:
+        """Count for the cameras that the parameter names; those known already go on."""
+        names = parameters.value(self, "cameras")
+        self._healths = {name: self._healths.get(name, Health()) for name in names}
 
     def close(self) -> None:
         """End the worker thread and frees everything, in whatever state the node is."""
@@ -58,21 +74,26 @@ class StudentNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the model and creates inputs and outputs; stays unconfigured if that fails."""
+        self._know_cameras()
         try:
-            self._pipeline = Pipeline(self, self._health)
+            self._pipeline = Pipeline(self, self._healths)
         except (MtlError, PerceptionError) as err:
             self._note_failure(err)
             return TransitionCallbackReturn.FAILURE
         except Exception as err:
             self._note_failure(err)  # rclpy turns it into ErrorProcessing without a word
             raise
-        self._health.configured()
-        predictor = self._pipeline.predictor
-        self.get_logger().info(
-            f"model {predictor.path} on {predictor.provider}, "
-            f"frames from {self._pipeline.image_topic}"
-        )
+        for health in self._healths.values():
+            health.configured()
+        self._announce(self._pipeline)
         return super().on_configure(state)
+
+    def _announce(self, pipeline: Pipeline) -> None:
+        topics_read = ", ".join(camera.image_topic for camera in pipeline.cameras.values())
+        self.get_logger().info(f"model {pipeline.predictor.path}, frames from {topics_read}")
+        verdict = pipeline.predictor.model.verdict
+        say = self.get_logger().warning if verdict.fallback else self.get_logger().info
+        say(f"provider: {verdict.text}")
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin to answer frames."""
@@ -129,25 +150,34 @@ class StudentNode(LifecycleNode):
         return parameters.state_of(self) + (", paused" if paused else "")
 
     def _note_failure(self, err: Exception) -> None:
-        self._health.configured(error=f"cannot be configured: {type(err).__name__}: {err}")
-        self.get_logger().error(self._health.last_error)
+        error = f"cannot be configured: {type(err).__name__}: {err}"
+        for health in self._healths.values():
+            health.configured(error)
+        self.get_logger().error(error)
 
     def _report(self) -> None:
         report = DiagnosticArray()
         report.header.stamp = self.get_clock().now().to_msg()
+        pipeline = self._pipeline
         report.status = [
-            self._health.status(
+            health.status(
                 self.get_fully_qualified_name(),
+                camera or "frames",
                 self._shown_state(),
-                self._facts(),
-                self._pipeline.complaint() if self._pipeline else None,
+                self._facts(pipeline),
+                pipeline.complaint(camera) if pipeline else None,
             )
+            for camera, health in self._healths.items()
         ]
         self._diagnostics.publish(report)
 
-    def _facts(self) -> dict[str, str]:
-        predictor = self._pipeline.predictor if self._pipeline else None
+    def _facts(self, pipeline: Pipeline | None) -> dict[str, str]:
+        if pipeline is None:
+            return dict.fromkeys(("model", "model_sha256", "provider", "provider_choice"), "")
+        predictor = pipeline.predictor
         return {
-            "model": str(predictor.path) if predictor else "",
-            "provider": predictor.provider if predictor else "",
+            "model": str(predictor.path),
+            "model_sha256": predictor.model.sha256,
+            "provider": predictor.provider,
+            "provider_choice": predictor.model.verdict.text,
         }

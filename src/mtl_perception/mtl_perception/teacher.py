@@ -27,6 +27,7 @@ from mtl_bags.labelling.names import LabelTopics
 from mtl_bags.records import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, Record
 from mtl_bags.types import deserialize
 from mtl_core.predictor import ModelPredictor
+from mtl_core.providers import Runtime
 from mtl_core.teacher import Teacher, load_teacher
 from mtl_perception import parameters, topics
 from mtl_perception.health import Health
@@ -96,7 +97,8 @@ class TeacherNode(Node):
         super().__init__("teacher")
         parameters.declare(self, parameters.TEACHER)
         self._health = Health()
-        model = load_teacher(find_model(self._value("model"), "teacher"), self._value("threads"))
+        path = find_model(self._value("model"), "teacher")
+        model = load_teacher(path, Runtime(self._value("threads")))
         teacher = Teacher(
             ModelPredictor(model), self._value("flip"), self._value("depth_everywhere")
         )
@@ -124,7 +126,7 @@ class TeacherNode(Node):
         self._subscribe()
 
     def autostart(self) -> None:
-        """Begin to answer frames."""
+        """Begin to answer frames; there is always something to do."""
         self._worker.start()
         self.get_logger().info(
             f"model {self._facts['model']} on {self._facts['provider']}, labels on "
@@ -239,7 +241,7 @@ class TeacherNode(Node):
         report = DiagnosticArray()
         report.header.stamp = self.get_clock().now().to_msg()
         report.status = [
-            self._health.status(self.get_fully_qualified_name(), "running", self._shown())
+            self._health.status(self.get_fully_qualified_name(), "frames", "running", self._shown())
         ]
         self._diagnostics.publish(report)
 

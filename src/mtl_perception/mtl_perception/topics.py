@@ -23,6 +23,11 @@ ENABLE = "~/enable"
 DIAGNOSTICS = "/diagnostics"
 
 
+def of_camera(name: str, topic: str) -> str:
+    """Return a topic in a camera's namespace; that of a camera without a name is the node's own."""
+    return f"{name}/{topic}" if name else topic
+
+
 def compressed(image_topic: str) -> str:
     """Return the topic on which image_transport puts the compressed twin of an image topic."""
     return f"{image_topic}/compressed"

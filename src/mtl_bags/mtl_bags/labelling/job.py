@@ -14,7 +14,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,6 +32,7 @@ from mtl_bags.types import LABEL_INFO, described, project_types
 from mtl_bags.writer import BagWriter
 from mtl_core.labels import LabelMap
 from mtl_core.predictor import ModelPredictor
+from mtl_core.providers import Runtime
 from mtl_core.teacher import Teacher, load_teacher
 
 T = TypeVar("T")
@@ -57,8 +57,7 @@ class Labeller:
 
     def __init__(self, model: Path, settings: Settings, workers: int = 0) -> None:
         """Load the model."""
-        self.model, self.settings = load_teacher(model, threads=1), settings
-        self.sha256 = sha256(model.read_bytes()).hexdigest()
+        self.model, self.settings = load_teacher(model, Runtime(threads=1)), settings
         self.workers = workers or os.cpu_count() or 1
 
     @property
@@ -104,7 +103,7 @@ class Labeller:
         stats = [(file.name, file.stat()) for file in files if file.is_file()]
         return {
             "source": [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats],
-            "model": self.sha256,
+            "model": self.model.sha256,
             **asdict(self.settings),
         }
 
@@ -227,7 +226,7 @@ class _Run:
             source=str(source),
             out=str(out),
             model=self.labeller.model.card.name,
-            model_sha256=self.labeller.sha256,
+            model_sha256=self.labeller.model.sha256,
             settings=asdict(self.labeller.settings),
             topics={k: v.name if v else None for k, v in vars(self.camera).items()},
             frames=tally.paired + tally.alone,

@@ -1,0 +1,273 @@
+"""One camera of the student node: its topics, and what is known of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeAlias
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.callback_groups import CallbackGroup
+from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from mtl_bags.camera_info import View, view
+from mtl_bags.compose import NANOSECONDS, Stamped, label_info, serialize, stamp_ns
+from mtl_bags.messages import to_colour_image
+from mtl_core.card import InputSpec
+from mtl_core.errors import MtlError
+from mtl_core.images import ColourImage
+from mtl_core.labels import LabelMap
+from mtl_core.prediction import Prediction
+from mtl_core.predictor import Letterbox
+from mtl_perception import parameters, topics
+from mtl_perception.conversion import converter
+from mtl_perception.health import Complaint, Health
+from mtl_perception.label_info import label_info_publisher
+from mtl_perception.laps import Laps
+from mtl_perception.outputs import Answer, Outputs
+from mtl_perception.parameters import Settings
+
+Frame: TypeAlias = Image | CompressedImage
+
+INPUTS: dict[str, tuple[type[Frame], str]] = {
+    "raw": (Image, topics.IMAGE),
+    "compressed": (CompressedImage, topics.compressed(topics.IMAGE)),
+}
+"""Message type and topic of each `image_transport`."""
+
+NEEDS_CAMERA = frozenset({topics.DEPTH, topics.UNCERTAINTY, topics.POINTS, *topics.CAMERA_INFOS})
+"""Outputs that are wrong or missing without a camera_info."""
+
+QUIET_S = 5.0
+"""A complaint about frames is logged once in so many seconds."""
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """A frame that waits for its turn.
+
+    Attributes:
+        camera: Whose it is.
+        message: As it came.
+        since_s: When that was, on `time.perf_counter`.
+    """
+
+    camera: Camera
+    message: Frame
+    since_s: float
+
+
+@dataclass
+class Question:
+    """A frame whose turn has come, decoded.
+
+    Attributes:
+        camera: Whose it is.
+        message: As it came.
+        image: Its pixels.
+        wanted: Topics of the outputs that somebody subscribes.
+        seen: What is known of the camera that took it.
+        settings: Of the node now.
+        laps: Where its time goes.
+        prediction: What the model says of it; None as long as nobody asked.
+    """
+
+    camera: Camera
+    message: Frame
+    image: ColourImage
+    wanted: frozenset[str]
+    seen: View
+    settings: Settings
+    laps: Laps
+    prediction: Prediction | None = field(default=None)
+
+    @property
+    def needs_model(self) -> bool:
+        """Whether any output is made of a prediction."""
+        return not self.wanted <= set(topics.CAMERA_INFOS)
+
+
+class Camera:
+    """Subscriptions and publishers of one camera.
+
+    The executor's thread only leaves each frame with `take`; `question` and `publish` are called by
+    the thread that works on it.
+
+    Args:
+        node: Whose parameters, publishers and logger are used.
+        name: Begins the names of its topics; empty: they lie in the node's own namespace.
+        health: Where its frames are counted.
+        said: Names of the model's outputs.
+        take: Is given each frame; returns how many were dropped for it, None if none is wanted now.
+        group: In which frames are taken in.
+    """
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        name: str,
+        health: Health,
+        said: Collection[str],
+        take: Callable[[Arrived], int | None],
+        group: CallbackGroup,
+    ) -> None:
+        """Create inputs and outputs."""
+        self._node, self.health, self._take = node, health, take
+        self._convert = converter()
+        self._camera_info: CameraInfo | None = None
+        self._last_s, self._fault = 0.0, ""
+        in_namespace = partial(topics.of_camera, name)
+        self.outputs = Outputs(node, said, in_namespace)
+        self._label_info = label_info_publisher(node, in_namespace(topics.LABEL_INFO))
+        self._inputs = self._subscribe(in_namespace, group)
+
+    @property
+    def image_topic(self) -> str:
+        """Full name of the topic that frames come from."""
+        return str(self._inputs[0].topic_name)
+
+    def begin(self) -> None:
+        """Reckon silence from now on."""
+        self._last_s, self._fault = time.perf_counter(), ""
+
+    def destroy(self) -> None:
+        """Take inputs and outputs off the node."""
+        while self._inputs:
+            self._node.destroy_subscription(self._inputs.pop())
+        self.outputs.destroy()
+        if self._label_info is not None:
+            self._node.destroy_publisher(self._label_info)
+            self._label_info = None
+
+    def publish_label_info(self, label_map: LabelMap) -> None:
+        """Say what the masks mean from now on."""
+        if self._label_info is None:
+            return
+        now = Stamped(self._node.get_clock().now().nanoseconds, "")
+        threshold = parameters.value(self._node, "min_confidence")
+        self._label_info.publish(serialize(label_info(label_map, now, threshold)))
+
+    def _subscribe(self, named: Callable[[str], str], group: CallbackGroup) -> list[Any]:
+        kind, topic = INPUTS[parameters.value(self._node, "image_transport")]
+        wanted = {topic: (kind, self._on_frame)}
+        wanted[topics.CAMERA_INFO] = (CameraInfo, self._on_camera_info)
+        return [
+            self._node.create_subscription(
+                message, named(topic), take, qos_profile_sensor_data, callback_group=group
+            )
+            for topic, (message, take) in wanted.items()
+        ]
+
+    def _on_frame(self, message: Frame) -> None:
+        self._last_s = time.perf_counter()
+        dropped = self._take(Arrived(self, message, self._last_s))
+        if dropped is not None:
+            self.health.received += 1
+            self.health.drop(dropped)
+
+    def _on_camera_info(self, message: CameraInfo) -> None:
+        self._camera_info = message
+
+    # ---- the worker's thread -------------------------------------------------------------------
+    def question(self, arrived: Arrived) -> Question | None:
+        """Decode a frame; None, and counted why, if it is not to be answered."""
+        message, laps = arrived.message, Laps("wait", arrived.since_s)
+        laps.switch("pre")
+        wanted = self.outputs.wanted()
+        if not wanted:
+            self.health.unwatched += 1
+            self._fault = ""
+            return None
+        if self._is_outdated(message):
+            self.health.outdated += 1
+            return None
+        settings = Settings.of(self._node)
+        try:
+            image = to_colour_image(message, self._convert)
+        except MtlError as err:
+            self.reject(str(err))
+            return None
+        seen = view(self._camera_info, image, settings.fallback_fx, settings.rectified)
+        self._fault = self._judged(seen) if wanted & NEEDS_CAMERA else ""
+        return Question(self, message, image, wanted, seen, settings, laps)
+
+    def publish(self, asked: Question, label_map: LabelMap, spec: InputSpec) -> None:
+        """Make and send what is wanted of a frame.
+
+        Args:
+            asked: A question of this camera, answered if it needed the model.
+            label_map: Of the model.
+            spec: Of the model's input.
+        """
+        answer = Answer(
+            header=asked.message.header,
+            image=asked.image,
+            camera_info=asked.seen.info,
+            label_map=label_map,
+            settings=asked.settings,
+            size=_size(asked.image, asked.settings, spec),
+            predicted=asked.prediction,
+        )
+        self.outputs.publish(answer, asked.wanted, asked.laps)
+        self.health.latencies.add(asked.laps.end())
+        self.health.answered += 1
+
+    def reject(self, reason: str) -> None:
+        """Count a frame that cannot be used, and say so."""
+        self.health.reject(reason)
+        self._node.get_logger().error(
+            f"{self.image_topic}: frame rejected: {reason}", throttle_duration_sec=QUIET_S
+        )
+
+    def _is_outdated(self, message: Frame) -> bool:
+        limit = parameters.value(self._node, "max_age")
+        age_ns = self._node.get_clock().now().nanoseconds - stamp_ns(message.header)
+        return bool(limit and age_ns > limit * NANOSECONDS)
+
+    def _judged(self, seen: View) -> str:
+        """What is wrong with what is known of the camera; it is logged, too."""
+        if not seen.fault:
+            return ""
+        assumed = f"a focal length of {seen.fx:g} px" if seen.fx else "the model's own focal length"
+        fault = f"{self._inputs[1].topic_name}: {seen.fault}; depth is scaled by {assumed}"
+        self._node.get_logger().warning(fault, throttle_duration_sec=QUIET_S)
+        return fault
+
+    # ---- diagnostics ---------------------------------------------------------------------------
+    def complaint(self) -> Complaint | None:
+        """What is wrong beside frames: none comes, or nothing says what camera they are of."""
+        limit = parameters.value(self._node, "stale_after")
+        silent = time.perf_counter() - self._last_s
+        if limit and silent > limit:
+            text = f"no image on {self.image_topic} for {silent:.0f} s; {self._offers()}"
+            return Complaint(DiagnosticStatus.STALE, text)
+        return Complaint(DiagnosticStatus.WARN, self._fault) if self._fault else None
+
+    def _offers(self) -> str:
+        """Who publishes images, and how: a mismatch names itself."""
+        found = self._node.get_publishers_info_by_topic(self.image_topic)
+        if not found:
+            return "nobody publishes it"
+        each = (
+            f"{one.node_namespace.rstrip('/')}/{one.node_name}: {one.topic_type}, "
+            f"{one.qos_profile.reliability.name.lower()}, "
+            f"{one.qos_profile.durability.name.lower()}"
+            for one in found
+        )
+        return f"{len(found)} publishers ({'; '.join(each)}), {self._asked()} asked for"
+
+    def _asked(self) -> str:
+        kind, _ = INPUTS[parameters.value(self._node, "image_transport")]
+        return f"sensor_msgs/msg/{kind.__name__}, best_effort, volatile"
+
+
+def _size(image: ColourImage, settings: Settings, spec: InputSpec) -> tuple[int, int]:
+    """Columns and rows of the outputs."""
+    if settings.output_size == "input":
+        return image.width, image.height
+    box = Letterbox.fit(image, spec)
+    return box.width, box.height
