@@ -6,9 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from mtl_bags.camera_info import resized
+from mtl_bags.camera_info import View, resized, view
 from mtl_bags.compose import Stamped, camera_info
 from mtl_core.geometry import Intrinsics
+from mtl_core.images import ColourImage
 
 WIDTH, HEIGHT, SQUARE = 640, 480, 0.1
 CAMERA = Intrinsics(WIDTH, HEIGHT, 525.0, 520.0, 318.3, 241.7)
@@ -83,3 +84,30 @@ def test_an_empty_p_and_a_stereo_baseline_are_kept() -> None:
     info.p[3] = -50.0
     assert resized(info, 320, 240).p[3] == -25.0
     assert info.p[3] == -50.0
+
+
+def distorted(camera: Intrinsics) -> object:
+    info = message(camera)
+    info.d = np.array([0.1, -0.05, 0.0, 0.0, 0.0])
+    info.k = np.array(info.k) * [1.1, 1, 1, 1, 1.1, 1, 1, 1, 1]
+    return info
+
+
+def test_a_distortion_is_a_fault_only_where_images_may_not_be_rectified() -> None:
+    info, image = distorted(CAMERA), ColourImage(np.zeros((HEIGHT, WIDTH, 3), np.uint8), "rgb")
+    assert view(info, image) == View(info, CAMERA.fx, "")
+    known = view(info, image, rectified=False)
+    assert known.fx == pytest.approx(1.1 * CAMERA.fx)  # that of K, which is of the image as it came
+    assert "distortion 0.1, -0.05" in known.fault
+    assert view(info, image, fallback_fx=300.0, rectified=False).fx == 300.0
+    assert view(message(CAMERA), image, rectified=False).fault == ""
+
+
+@pytest.mark.parametrize("fx", [np.nan, 0.0, np.inf, -1.0])
+def test_a_focal_length_that_is_none_comes_before_distortion(fx: float) -> None:
+    info, image = distorted(CAMERA), ColourImage(np.zeros((HEIGHT, WIDTH, 3), np.uint8), "rgb")
+    info.k = np.array(info.k) * 0 + fx
+    info.p = np.array(info.p) * 0 + fx
+    seen = view(info, image, fallback_fx=300.0, rectified=False)
+    assert seen.fx == 300.0
+    assert "expected a positive number of pixels" in seen.fault

@@ -27,6 +27,14 @@ def student(path):
     return OnnxPredictor(path, Runtime(threads=1))
 
 
+FOCAL = st.one_of(st.none(), st.floats(50.0, 2000.0))
+
+
+@pytest.fixture(scope="module")
+def batching(student):
+    return OnnxPredictor(student.path, Runtime(threads=1, max_batch=3))
+
+
 def plain(height, width, colour, order="rgb"):
     pixels = np.empty((height, width, 3), np.uint8)
     pixels[:] = colour if order == "rgb" else colour[::-1]
@@ -199,3 +207,22 @@ def test_what_a_model_does_not_say_is_refused_by_name():
         prediction.mask()
     with pytest.raises(ModelError, match="no output normals"):
         prediction.resized("normals")
+
+
+@given(
+    st.lists(st.tuples(st.integers(40, 90), st.integers(40, 140), FOCAL), min_size=1, max_size=3)
+)
+def test_a_batch_is_its_images_one_by_one(batching, cameras):
+    """Whatever their sizes and focal lengths: no image sees its neighbours."""
+    rng = np.random.default_rng(len(cameras))
+    images = [
+        ColourImage(rng.integers(0, 256, (rows, columns, 3), np.uint8), "rgb")
+        for rows, columns, _ in cameras
+    ]
+    fxs = [fx for *_, fx in cameras]
+    together = batching.predict_batch(images, fxs)
+    for image, fx, one in zip(images, fxs, together, strict=True):
+        alone = batching.predict(image, fx)
+        np.testing.assert_array_equal(one.mask(), alone.mask())
+        np.testing.assert_allclose(one.depth(), alone.depth(), rtol=1e-5)
+        assert one.size == (image.width, image.height)

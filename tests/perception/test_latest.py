@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from mtl_perception.latest import Slots, Worker
 
-
 SOURCES = ("front", "left", "right")
 STEPS = st.lists(
     st.one_of(

@@ -110,3 +110,15 @@ def test_an_old_frame_is_counted_and_not_answered(peer: Peer) -> None:
     assert not any(peer.got.values())
     assert peer.set(max_age=0.0) == ""
     peer.ask(frames.image())
+
+
+def test_a_camera_that_is_not_rectified_is_a_warning_unless_it_is_known_to_be(fresh: Peer) -> None:
+    assert fresh.set(stale_after=0.0) == ""
+    fresh.camera = frames.camera_info()
+    fresh.camera.d = [0.1, -0.05, 0.0, 0.0, 0.0]
+    fresh.read(topics.DEPTH)
+    fresh.warm_up(frames.image())
+    wait_for(fresh, DiagnosticStatus.WARN, "distortion 0.1, -0.05", "expected none")
+    assert fresh.set(rectified=True) == ""
+    fresh.warm_up(frames.image())
+    wait_for(fresh, DiagnosticStatus.OK, "active")

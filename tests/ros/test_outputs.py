@@ -304,7 +304,24 @@ def test_of_a_burst_the_newest_frame_is_answered_and_the_others_counted(peer: Pe
     assert rise["received"] == rise["answered"] + rise["dropped"]
 
 
-def test_nothing_is_computed_while_nothing_is_subscribed(peer: Peer) -> None:
+def test_nothing_is_subscribed_or_computed_while_nobody_listens(peer: Peer) -> None:
+    peer.ignore(*TYPES)
+    peer.wait(lambda: not peer.ros.count_subscribers(topics.IMAGE), "an end of the subscription")
+    assert peer.ros.count_subscribers(topics.CAMERA_INFO) == 0
+    before = peer.report()[1]
+    for _ in range(3):
+        peer.send(frames.image())
+    after = peer.report()[1]
+    assert after["received"] == before["received"]
+    assert after["state"] == "active"
+    peer.read(topics.MASK)
+    peer.wait(lambda: peer.ros.count_subscribers(topics.IMAGE), "a new subscription")
+    peer.read(*set(TYPES) - {topics.MASK})
+    peer.warm_up(frames.image())
+
+
+def test_a_node_that_is_not_lazy_takes_frames_in_and_leaves_them_alone(peer: Peer) -> None:
+    assert peer.set(lazy=False) == ""
     peer.ignore(*TYPES)
     before = peer.report()[1]
     after = before
@@ -314,6 +331,7 @@ def test_nothing_is_computed_while_nothing_is_subscribed(peer: Peer) -> None:
     assert after["answered"] == answered
     peer.read(*TYPES)
     peer.warm_up(frames.image())
+    assert peer.set(lazy=True) == ""
 
 
 def test_best_effort_readers_are_served_as_well(peer: Peer) -> None:

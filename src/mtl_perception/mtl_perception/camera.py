@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.callback_groups import CallbackGroup
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import qos_profile_sensor_data
+from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from mtl_bags.camera_info import View, view
@@ -33,11 +35,11 @@ from mtl_perception.parameters import Settings
 
 Frame: TypeAlias = Image | CompressedImage
 
-INPUTS: dict[str, tuple[type[Frame], str]] = {
-    "raw": (Image, topics.IMAGE),
-    "compressed": (CompressedImage, topics.compressed(topics.IMAGE)),
-}
-"""Message type and topic of each `image_transport`."""
+TRANSPORTS: dict[str, type[Frame]] = {"raw": Image, "compressed": CompressedImage}
+"""Message type of each `image_transport`."""
+
+INPUTS = {Image: topics.IMAGE, CompressedImage: topics.compressed(topics.IMAGE)}
+"""Topic of each type of frames."""
 
 NEEDS_CAMERA = frozenset({topics.DEPTH, topics.UNCERTAINTY, topics.POINTS, *topics.CAMERA_INFOS})
 """Outputs that are wrong or missing without a camera_info."""
@@ -52,12 +54,12 @@ class Arrived:
 
     Attributes:
         camera: Whose it is.
-        message: As it came.
+        data: CDR bytes as they came; only a frame whose turn comes is worth reading.
         since_s: When that was, on `time.perf_counter`.
     """
 
     camera: Camera
-    message: Frame
+    data: bytes
     since_s: float
 
 
@@ -67,7 +69,7 @@ class Question:
 
     Attributes:
         camera: Whose it is.
-        message: As it came.
+        message: What came.
         image: Its pixels.
         wanted: Topics of the outputs that somebody subscribes.
         seen: What is known of the camera that took it.
@@ -115,20 +117,34 @@ class Camera:
         take: Callable[[Arrived], int | None],
         group: CallbackGroup,
     ) -> None:
-        """Create inputs and outputs."""
-        self._node, self.health, self._take = node, health, take
+        """Create outputs; see `listen` for the inputs."""
+        self._node, self.health, self._take, self._group = node, health, take, group
+        self._kind = TRANSPORTS[parameters.value(node, "image_transport")]
         self._convert = converter()
         self._camera_info: CameraInfo | None = None
         self._last_s, self._fault = 0.0, ""
-        in_namespace = partial(topics.of_camera, name)
-        self.outputs = Outputs(node, said, in_namespace)
-        self._label_info = label_info_publisher(node, in_namespace(topics.LABEL_INFO))
-        self._inputs = self._subscribe(in_namespace, group)
+        self._named = partial(topics.of_camera, name)
+        self.outputs = Outputs(node, said, self._named)
+        self._label_info = label_info_publisher(node, self._named(topics.LABEL_INFO))
+        self._inputs: list[Any] = []
+        self._changing, self._gone = threading.Lock(), False
+        self.image_topic = node.resolve_topic_name(self._named(INPUTS[self._kind]))
+        self._info_topic = node.resolve_topic_name(self._named(topics.CAMERA_INFO))
 
-    @property
-    def image_topic(self) -> str:
-        """Full name of the topic that frames come from."""
-        return str(self._inputs[0].topic_name)
+    def listen(self, wanted: bool) -> None:
+        """Subscribe the inputs, or end that; a camera that nobody looks at costs nothing."""
+        with self._changing:
+            if self._gone or wanted == bool(self._inputs):
+                return
+            self.begin()
+            if wanted:
+                self._inputs = self._subscribe()
+            else:
+                self._unsubscribe()
+
+    def _unsubscribe(self) -> None:
+        while self._inputs:
+            self._node.destroy_subscription(self._inputs.pop())
 
     def begin(self) -> None:
         """Reckon silence from now on."""
@@ -136,8 +152,9 @@ class Camera:
 
     def destroy(self) -> None:
         """Take inputs and outputs off the node."""
-        while self._inputs:
-            self._node.destroy_subscription(self._inputs.pop())
+        with self._changing:
+            self._gone = True
+            self._unsubscribe()
         self.outputs.destroy()
         if self._label_info is not None:
             self._node.destroy_publisher(self._label_info)
@@ -151,20 +168,20 @@ class Camera:
         threshold = parameters.value(self._node, "min_confidence")
         self._label_info.publish(serialize(label_info(label_map, now, threshold)))
 
-    def _subscribe(self, named: Callable[[str], str], group: CallbackGroup) -> list[Any]:
-        kind, topic = INPUTS[parameters.value(self._node, "image_transport")]
-        wanted = {topic: (kind, self._on_frame)}
-        wanted[topics.CAMERA_INFO] = (CameraInfo, self._on_camera_info)
+    def _subscribe(self) -> list[Any]:
+        subscribe = partial(
+            self._node.create_subscription,
+            qos_profile=qos_profile_sensor_data,
+            callback_group=self._group,
+        )
         return [
-            self._node.create_subscription(
-                message, named(topic), take, qos_profile_sensor_data, callback_group=group
-            )
-            for topic, (message, take) in wanted.items()
+            subscribe(self._kind, self._named(INPUTS[self._kind]), self._on_frame, raw=True),
+            subscribe(CameraInfo, self._named(topics.CAMERA_INFO), self._on_camera_info),
         ]
 
-    def _on_frame(self, message: Frame) -> None:
+    def _on_frame(self, data: bytes) -> None:
         self._last_s = time.perf_counter()
-        dropped = self._take(Arrived(self, message, self._last_s))
+        dropped = self._take(Arrived(self, data, self._last_s))
         if dropped is not None:
             self.health.received += 1
             self.health.drop(dropped)
@@ -175,13 +192,14 @@ class Camera:
     # ---- the worker's thread -------------------------------------------------------------------
     def question(self, arrived: Arrived) -> Question | None:
         """Decode a frame; None, and counted why, if it is not to be answered."""
-        message, laps = arrived.message, Laps("wait", arrived.since_s)
+        laps = Laps("wait", arrived.since_s)
         laps.switch("pre")
         wanted = self.outputs.wanted()
         if not wanted:
             self.health.unwatched += 1
             self._fault = ""
             return None
+        message = deserialize_message(arrived.data, self._kind)
         if self._is_outdated(message):
             self.health.outdated += 1
             return None
@@ -233,7 +251,7 @@ class Camera:
         if not seen.fault:
             return ""
         assumed = f"a focal length of {seen.fx:g} px" if seen.fx else "the model's own focal length"
-        fault = f"{self._inputs[1].topic_name}: {seen.fault}; depth is scaled by {assumed}"
+        fault = f"{self._info_topic}: {seen.fault}; depth is scaled by {assumed}"
         self._node.get_logger().warning(fault, throttle_duration_sec=QUIET_S)
         return fault
 
@@ -242,10 +260,18 @@ class Camera:
         """What is wrong beside frames: none comes, or nothing says what camera they are of."""
         limit = parameters.value(self._node, "stale_after")
         silent = time.perf_counter() - self._last_s
-        if limit and silent > limit:
+        if limit and silent > limit and (self._inputs or not self._is_offered()):
             text = f"no image on {self.image_topic} for {silent:.0f} s; {self._offers()}"
             return Complaint(DiagnosticStatus.STALE, text)
         return Complaint(DiagnosticStatus.WARN, self._fault) if self._fault else None
+
+    def _is_offered(self) -> bool:
+        """Whether images would come if they were asked for."""
+        found = self._node.get_publishers_info_by_topic(self.image_topic)
+        return any(one.topic_type == self._asked_type() for one in found)
+
+    def _asked_type(self) -> str:
+        return f"sensor_msgs/msg/{self._kind.__name__}"
 
     def _offers(self) -> str:
         """Who publishes images, and how: a mismatch names itself."""
@@ -258,11 +284,8 @@ class Camera:
             f"{one.qos_profile.durability.name.lower()}"
             for one in found
         )
-        return f"{len(found)} publishers ({'; '.join(each)}), {self._asked()} asked for"
-
-    def _asked(self) -> str:
-        kind, _ = INPUTS[parameters.value(self._node, "image_transport")]
-        return f"sensor_msgs/msg/{kind.__name__}, best_effort, volatile"
+        asked = f"{self._asked_type()}, best_effort, volatile"
+        return f"{len(found)} publishers ({'; '.join(each)}), {asked} asked for"
 
 
 def _size(image: ColourImage, settings: Settings, spec: InputSpec) -> tuple[int, int]:

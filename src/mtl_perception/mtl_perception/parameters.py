@@ -133,6 +133,11 @@ STUDENT = (
         "one and takes over between two frames; if it cannot be used, the old one stays.",
     ),
     Spec(
+        "lazy",
+        True,
+        "Subscribe a camera only while one of its outputs is subscribed; false: always.",
+    ),
+    Spec(
         "cameras",
         [""],
         "Names of cameras whose topics lie in a namespace each, such as front/image; they share "

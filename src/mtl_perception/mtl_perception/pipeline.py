@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from diagnostic_msgs.msg import DiagnosticStatus
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.callback_groups import CallbackGroup
 from rclpy.lifecycle import LifecycleNode
 
 from mtl_core.errors import MtlError
@@ -30,12 +30,15 @@ class Pipeline:
         enabled: Whether frames are looked at.
     """
 
-    def __init__(self, node: LifecycleNode, healths: Mapping[str, Health]) -> None:
+    def __init__(
+        self, node: LifecycleNode, healths: Mapping[str, Health], live: CallbackGroup
+    ) -> None:
         """Load the model and create inputs and outputs; frames are ignored until `start`.
 
         Args:
             node: Whose parameters, publishers and logger are used.
             healths: Where frames are counted, by camera.
+            live: In which frames are taken in.
 
         Raises:
             MtlError: The model cannot be used.
@@ -45,11 +48,9 @@ class Pipeline:
         self.predictor = self._next = self._load(parameters.value(node, "model"))
         self._worker: Worker[Camera, Arrived] | None = None
         self.enabled = True
-        # Of their own, so that frames are taken in while a service is at work.
-        group = MutuallyExclusiveCallbackGroup()
         said = self.predictor.model.outputs
         self.cameras = {
-            name: Camera(node, name, health, said, self._take, group)
+            name: Camera(node, name, health, said, self._take, live)
             for name, health in healths.items()
         }
 
@@ -75,6 +76,13 @@ class Pipeline:
         self.stop()
         while self.cameras:
             self.cameras.popitem()[1].destroy()
+
+    def look(self) -> None:
+        """Subscribe the cameras of which something is wanted, and only those."""
+        at_work = self._worker is not None and self.enabled
+        lazy = parameters.value(self._node, "lazy")
+        for camera in list(self.cameras.values()):
+            camera.listen(at_work and (not lazy or bool(camera.outputs.wanted())))
 
     def take_over(self, model: str) -> Path:
         """Load a model that answers from the next frame on, and return its file.

@@ -5,14 +5,17 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mtl_core.errors import MtlError
 from mtl_perception import environment
 from mtl_perception.errors import PerceptionError
 
 if TYPE_CHECKING:
+    from rclpy.callback_groups import CallbackGroup
+    from rclpy.executors import Executor
     from rclpy.node import Node
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -21,6 +24,10 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class OwnNode(Protocol):
     """A node that has more to begin and to end than rclpy knows of."""
 
+    @property
+    def live(self) -> CallbackGroup | None:
+        """Callbacks that go on, in a thread of their own, whatever the others are at."""
+
     def autostart(self) -> int | None:
         """Begin to work, if its parameters say so; the exit status if there is nothing more."""
 
@@ -28,16 +35,13 @@ class OwnNode(Protocol):
         """End its threads and free what it holds."""
 
 
-def run_node(
-    name: str, make: Callable[[], OwnNode], argv: Sequence[str] | None = None, threads: int = 1
-) -> int:
+def run_node(name: str, make: Callable[[], OwnNode], argv: Sequence[str] | None = None) -> int:
     """Run a node until SIGINT or SIGTERM.
 
     Args:
         name: Of the executable, for messages.
         make: Makes the node; it imports rclpy itself, after the environment is prepared.
         argv: The process's arguments, ROS's own after `--ros-args`; None for those of `sys`.
-        threads: That run callbacks.
 
     Returns:
         0, or 1 if a parameter was refused at start or the node cannot be made; or what `autostart`
@@ -61,7 +65,7 @@ def run_node(
     try:
         status = node.autostart()
         if status is None:
-            spin_until_signal(node, threads)  # type: ignore[arg-type]
+            spin_until_signal(node, node.live)  # type: ignore[arg-type]
     finally:
         node.close()
         node.destroy_node()  # type: ignore[attr-defined]
@@ -79,18 +83,15 @@ def hold_signals() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
 
 
-def spin_until_signal(node: Node, threads: int = 1) -> None:
+def spin_until_signal(node: Node, live: CallbackGroup | None = None) -> None:
     """Run a node's callbacks until a signal that `hold_signals` holds arrives.
 
     Args:
-        node: Whose; those of one callback group never run at once.
-        threads: That run them.
+        node: Whose.
+        live: Those that a thread of their own runs.
     """
-    from rclpy.executors import MultiThreadedExecutor, SingleThreadedExecutor
     from rclpy.task import Future
 
-    executor = SingleThreadedExecutor() if threads == 1 else MultiThreadedExecutor(threads)
-    executor.add_node(node)
     stop: Future[None] = Future()
 
     def watch() -> None:
@@ -98,7 +99,56 @@ def spin_until_signal(node: Node, threads: int = 1) -> None:
         stop.set_result(None)
 
     threading.Thread(target=watch, name="signals", daemon=True).start()
-    try:
+    with executor_of(node, live) as executor:
         executor.spin_until_future_complete(stop)
+
+
+@contextmanager
+def executor_of(node: Node, live: CallbackGroup | None = None) -> Iterator[Executor]:
+    """Return what runs a node's callbacks, those of a group aside, which run meanwhile.
+
+    Two executors of one thread each: rclpy's MultiThreadedExecutor takes twice the CPU for each
+    message, which an inference beside it pays for.
+
+    Args:
+        node: Whose.
+        live: Those that a thread of their own runs, while this is open.
+    """
+    from rclpy.executors import SingleThreadedExecutor
+
+    class Part(SingleThreadedExecutor):
+        """Runs what a condition says."""
+
+        def __init__(self, takes: Callable[[Any], bool]) -> None:
+            super().__init__(context=node.context)
+            self._takes = takes
+
+        def can_execute(self, entity: Any) -> bool:
+            return self._takes(entity.callback_group) and super().can_execute(entity)
+
+        def get_nodes(self) -> list[Node]:
+            """The node, which belongs to one executor only as far as rclpy knows."""
+            return [node]
+
+    rest = Part(lambda group: group is not live)
+    rest.add_node(node)
+    parts = [rest]
+    thread = threading.Thread(name="live")
+    if live is not None:
+        parts.append(Part(lambda group: group is live))
+        thread = threading.Thread(target=_spin, args=(parts[1],), name="live")
+        thread.start()
+    try:
+        yield rest
     finally:
-        executor.shutdown()
+        for part in reversed(parts):
+            part.shutdown()
+        if live is not None:
+            thread.join()
+
+
+def _spin(executor: Executor) -> None:
+    from rclpy.executors import ExternalShutdownException, ShutdownException
+
+    with suppress(ExternalShutdownException, ShutdownException):
+        executor.spin()

@@ -17,6 +17,8 @@ from mtl_perception.health import Health
 from mtl_perception.pipeline import Pipeline
 
 REPORT_PERIOD_S = 1.0
+LOOK_PERIOD_S = 0.25
+"""How often it is looked whether anybody reads what a camera's frames are for."""
 
 
 class StudentNode(LifecycleNode):
@@ -34,6 +36,8 @@ class StudentNode(LifecycleNode):
         """
         super().__init__("student")
         self._pipeline: Pipeline | None = None
+        # Frames and reports, which go on while a service loads a model.
+        self.live = MutuallyExclusiveCallbackGroup()
         parameters.declare(
             self, parameters.STUDENT, lambda: parameters.state_of(self), self._take_over
         )
@@ -43,8 +47,8 @@ class StudentNode(LifecycleNode):
         self.create_service(SetBool, topics.ENABLE, self._on_enable)
         # A steady clock: with use_sim_time and no /clock, diagnostics are needed most.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        group = MutuallyExclusiveCallbackGroup()  # its own: it reports while a model is loaded
-        self.create_timer(REPORT_PERIOD_S, self._report, clock=steady, callback_group=group)
+        for period_s, work in ((REPORT_PERIOD_S, self._report), (LOOK_PERIOD_S, self._look)):
+            self.create_timer(period_s, work, clock=steady, callback_group=self.live)
 
     def autostart(self) -> int | None:
         """Configure and activate the node if its parameter says so.
@@ -76,7 +80,7 @@ class StudentNode(LifecycleNode):
         """Load the model and creates inputs and outputs; stays unconfigured if that fails."""
         self._know_cameras()
         try:
-            self._pipeline = Pipeline(self, self._healths)
+            self._pipeline = Pipeline(self, self._healths, self.live)
         except (MtlError, PerceptionError) as err:
             self._note_failure(err)
             return TransitionCallbackReturn.FAILURE
@@ -154,6 +158,10 @@ class StudentNode(LifecycleNode):
         for health in self._healths.values():
             health.configured(error)
         self.get_logger().error(error)
+
+    def _look(self) -> None:
+        if self._pipeline is not None:
+            self._pipeline.look()
 
     def _report(self) -> None:
         report = DiagnosticArray()

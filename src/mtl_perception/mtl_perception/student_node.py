@@ -6,13 +6,10 @@ from collections.abc import Sequence
 
 from mtl_perception.process import OwnNode, run_node
 
-THREADS = 2
-"""That run callbacks: frames are taken in while a service is at work, such as a model's change."""
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run until SIGINT or SIGTERM; see `run_node`."""
-    return run_node("student_node", _make, argv, THREADS)
+    return run_node("student_node", _make, argv)
 
 
 def _make() -> OwnNode:

@@ -92,6 +92,8 @@ class TeacherNode(Node):
         ModelError: The model cannot be used.
     """
 
+    live = None
+
     def __init__(self) -> None:
         """Load the model and subscribe the camera."""
         super().__init__("teacher")

@@ -1,0 +1,508 @@
+"""Measure the student node as a robot meets it: a process of its own, fed over DDS.
+
+A rendered recording is played to the node, and in the same run the bare network answers the same
+frames (`session.run` on prepared inputs, one thread, nothing else at work), before and after. What
+counts are the ratios. Prints what it finds, and writes it to `--out`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from mtl_bags.compose import cdr_header
+from mtl_bags.messages import to_colour_image
+from mtl_bags.reader import BagReader
+from mtl_bags.records import CAMERA_INFO, IMAGE, Record
+from mtl_bags.synthetic import CAMERA_INFO_TOPIC, IMAGE_TOPIC, write_room_bag
+from mtl_core.interface import IMAGE as INPUT
+from mtl_core.predictor import Preprocessor
+from mtl_core.providers import Runtime
+from mtl_perception import environment, topics
+from mtl_perception.demo.process import NodeProcess, running
+from mtl_perception.domain import own_domain
+from mtl_perception.models import StudentPredictor, find_model, int8_beside
+
+environment.prepare()  # before rclpy is imported
+from mtl_perception.player import CAMERA_QOS, Station  # noqa: E402
+
+NODE = "mtl_perception.student_node"
+SEED, ROOM_FRAMES = 7, 20
+CLOUD = "sensor_msgs/msg/PointCloud2"
+PAIR = {topics.MASK: IMAGE, topics.DEPTH: IMAGE}
+EVERYTHING = {
+    **PAIR,
+    topics.CONFIDENCE: IMAGE,
+    topics.OVERLAY: IMAGE,
+    topics.UNCERTAINTY: IMAGE,
+    topics.POINTS: CLOUD,
+    topics.SEGMENTATION_CAMERA_INFO: CAMERA_INFO,
+    topics.DEPTH_CAMERA_INFO: CAMERA_INFO,
+}
+DIAGNOSTICS = "diagnostic_msgs/msg/DiagnosticArray"
+PATIENCE_S = 60.0
+OVERLOAD = 3.0
+SLACK = 2.0
+"""How much slower than the bare network frames come where nothing is to be dropped."""
+
+
+@dataclass
+class Recording:
+    """Frames that are played: CDR bytes and inputs of the network."""
+
+    frames: list[tuple[bytes, bytes]]
+    images: list[Any]
+
+    @classmethod
+    def render(cls, folder: Path) -> Recording:
+        """Render a room."""
+        write_room_bag(folder, SEED, ROOM_FRAMES, 10.0, progress=partial(tqdm, unit="frame"))
+        with BagReader(folder) as bag:
+            data: dict[str, list[bytes]] = {CAMERA_INFO_TOPIC: [], IMAGE_TOPIC: []}
+            for record in bag.messages(list(data)):
+                data[record.topic].append(record.data)
+            images = [
+                to_colour_image(bag.deserialize(Record(IMAGE_TOPIC, IMAGE, 0, one)))
+                for one in data[IMAGE_TOPIC]
+            ]
+        return cls(list(zip(data[CAMERA_INFO_TOPIC], data[IMAGE_TOPIC], strict=True)), images)
+
+
+@dataclass
+class Probe:
+    """A node under measurement, and the one that feeds it.
+
+    Attributes:
+        station: Publishes frames and receives results.
+        process: The node's.
+        came: Stamp and arrival (`time.time`) of each mask, and so on, by topic.
+        sent: When each stamp was sent, by topic of the camera.
+        reports: What diagnostics said last, by camera.
+    """
+
+    process: NodeProcess
+    cameras: Sequence[str]
+    outputs: Mapping[str, str]
+    station: Station = field(init=False)
+    came: dict[str, dict[int, float]] = field(default_factory=dict)
+    sent: dict[str, dict[int, float]] = field(default_factory=dict)
+    reports: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Join, and wait for the node."""
+        wanted = {
+            topics.of_camera(name, topic): kind
+            for name in self.cameras
+            for topic, kind in self.outputs.items()
+        }
+        self.came = {topic: {} for topic in wanted}
+        self.sent = {name: {} for name in self.cameras}
+        results = {f"/{topic}": kind for topic, kind in wanted.items()}
+        self.station = Station("bench", {**results, "/diagnostics": DIAGNOSTICS}, self._on_result)
+        for name in self.cameras:
+            for topic, kind in ((topics.IMAGE, IMAGE), (topics.CAMERA_INFO, CAMERA_INFO)):
+                self.station.advertise(f"/{topics.of_camera(name, topic)}", kind, CAMERA_QOS)
+        self._wait(lambda: all(self._matched(name) for name in self.cameras), "a match")
+
+    def _matched(self, camera: str) -> bool:
+        image = self.station.listeners(f"/{topics.of_camera(camera, topics.IMAGE)}")
+        answers = (
+            self.station.answerers(f"/{topics.of_camera(camera, topic)}") for topic in self.outputs
+        )
+        return bool(image) and all(answers)
+
+    def _wait(self, done: Callable[[], bool], what: str) -> None:
+        if not self.station.spin_until(done, PATIENCE_S):
+            raise SystemExit(self.process.describe(f"no {what} within {PATIENCE_S:.0f} s"))
+
+    def _on_result(self, record: Record, _: float) -> None:
+        if record.topic == "/diagnostics":
+            self._on_report(record.data)
+            return
+        self.came[record.topic[1:]][cdr_header(record.data).stamp_ns] = time.time()
+
+    def _on_report(self, data: bytes) -> None:
+        from diagnostic_msgs.msg import DiagnosticArray
+        from rclpy.serialization import deserialize_message
+
+        for status in deserialize_message(data, DiagnosticArray).status:
+            camera = status.name.rpartition(": ")[2].replace("frames", "")
+            self.reports[camera] = {pair.key: pair.value for pair in status.values}
+
+    def send(self, camera: str, frame: tuple[bytes, bytes]) -> int:
+        """Send a frame stamped now; returns the stamp."""
+        now = time.time_ns()
+        for topic, data in zip((topics.CAMERA_INFO, topics.IMAGE), frame, strict=True):
+            self.station.publish(f"/{topics.of_camera(camera, topic)}", stamped(data, now))
+        self.sent[camera][now] = now / 1e9
+        return now
+
+    def play(self, frames: Sequence[tuple[bytes, bytes]], seconds: float, period: float) -> None:
+        """Send frames to all cameras, one each so many seconds."""
+        start = time.monotonic()
+        for number, frame in enumerate(cycle(frames)):
+            due = start + number * period
+            self.station.spin_until(lambda due=due: time.monotonic() >= due, period)  # type: ignore[misc]
+            if time.monotonic() - start > seconds:
+                return
+            for camera in self.cameras:
+                self.send(camera, frame)
+
+    def settle(self) -> dict[str, str]:
+        """Wait until all frames are dealt with and reported; returns the first camera's report."""
+        self.station.spin_until(lambda: False, 0.5)
+        self.reports.clear()
+        self._wait(lambda: set(self.reports) == set(self.cameras), "report")
+        return self.reports[self.cameras[0]]
+
+    def forget(self) -> None:
+        """Begin anew: what came before was to warm up."""
+        for kept in (*self.came.values(), *self.sent.values()):
+            kept.clear()
+
+    def latencies_ms(self) -> list[float]:
+        """From a frame's stamp until the last of its results had come."""
+        found = []
+        for camera, sent in self.sent.items():
+            needed = [self.came[topics.of_camera(camera, topic)] for topic in self.outputs]
+            for stamp, at in sent.items():
+                if all(stamp in came for came in needed):
+                    found.append(1000 * (max(came[stamp] for came in needed) - at))
+        return found
+
+
+def stamped(data: bytes, now_ns: int) -> bytes:
+    """A serialised message that begins with a header, with another stamp."""
+    stamp = np.array([now_ns // 10**9, now_ns % 10**9], "<u4").tobytes()
+    return data[:4] + stamp + data[12:]
+
+
+class Usage:
+    """What a process has used: `seconds` of CPU and `rss_mb` of memory."""
+
+    def __init__(self, pid: int) -> None:
+        """Look at a process."""
+        self._folder = Path(f"/proc/{pid}")
+
+    @property
+    def seconds(self) -> float:
+        """CPU time of all its threads so far."""
+        fields = (self._folder / "stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    @property
+    def rss_mb(self) -> float:
+        """Resident memory, with what is shared, in MB."""
+        lines = (self._folder / "status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1000
+
+
+@contextmanager
+def probe(
+    folder: Path, outputs: Mapping[str, str], cameras: Sequence[str] = ("",), **parameters: object
+) -> Iterator[Probe]:
+    """A node with these parameters, in a domain of its own."""
+    given = {"threads": 1, "stale_after": 0.0, **parameters}
+    if list(cameras) != [""]:
+        given["cameras"] = f"[{','.join(cameras)}]"
+    arguments = [word for name, value in given.items() for word in ("-p", f"{name}:={value}")]
+    with own_domain() as domain:
+        os.environ["ROS_DOMAIN_ID"] = str(domain)
+        with running(NODE, ["--ros-args", *arguments], folder / "node.log") as process:
+            found = Probe(process, cameras, outputs)
+            with found.station:
+                yield found
+
+
+def percentiles(values: Sequence[float]) -> dict[str, float]:
+    """`p50`, `p95` and `p99`."""
+    return {f"p{p}": round(float(np.percentile(values, p)), 2) for p in (50, 95, 99)}
+
+
+def bare_ms(model: Path, recording: Recording, seconds: float) -> list[float]:
+    """Times of the bare network on the recording's frames, one thread."""
+    predictor = StudentPredictor(model, Runtime(threads=1))
+    prepare = Preprocessor(predictor.card.input)
+    tensors = []
+    for image in recording.images:
+        prepare(image)
+        tensors.append(prepare.tensor.copy())
+    for tensor in tensors[:3]:
+        predictor.model.run({INPUT: tensor})
+    taken: list[float] = []
+    end = time.monotonic() + seconds
+    for tensor in cycle(tensors):
+        start = time.perf_counter()
+        predictor.model.run({INPUT: tensor})
+        taken.append(1000 * (time.perf_counter() - start))
+        if time.monotonic() > end:
+            return taken
+    raise AssertionError
+
+
+class Bench:
+    """All measurements of one run.
+
+    Args:
+        folder: For what is written on the way.
+        seconds: Of each measurement.
+    """
+
+    def __init__(self, folder: Path, seconds: float) -> None:
+        """Render the recording."""
+        self._folder, self._seconds = folder, seconds
+        self.recording = Recording.render(folder / "recording")
+
+    def compared(
+        self, model: Path, outputs: Mapping[str, str], **parameters: object
+    ) -> dict[str, Any]:
+        """A node at half of what it can do, and the bare network before and after."""
+        bare = bare_ms(model, self.recording, self._seconds / 2)
+        period = SLACK * float(np.median(bare)) / 1000
+        with probe(self._folder, outputs, model=model, **parameters) as node:
+            found = self._measured(node, period)
+        bare += bare_ms(model, self.recording, self._seconds / 2)
+        share = percentiles(bare)["p50"] / found["callback_to_publish_ms"]["p50"]
+        return {"bare_ms": percentiles(bare), **found, "share_of_inference": round(share, 3)}
+
+    def _measured(self, node: Probe, period: float) -> dict[str, Any]:
+        node.play(self.recording.frames, 3.0, period)
+        node.settle()
+        node.forget()
+        before = node.settle()
+        usage = Usage(node.process.process.pid)
+        cpu_s, start = usage.seconds, time.monotonic()
+        node.play(self.recording.frames, self._seconds, period)
+        cpu_s, seconds = usage.seconds - cpu_s, time.monotonic() - start
+        said = node.settle()
+        latencies = node.latencies_ms()
+        sent = sum(map(len, node.sent.values()))
+        return {
+            "callback_to_publish_ms": {
+                f"p{p}": float(said[f"latency_p{p}_ms"]) for p in (50, 95, 99)
+            },
+            "stages_p50_ms": {
+                stage: float(said[f"{stage}_p50_ms"])
+                for stage in ("wait", "pre", "infer", "post", "publish")
+            },
+            "stamp_to_receive_ms": percentiles(latencies),
+            "frames": sent,
+            "answered": len(latencies),
+            "rate_hz": round(len(latencies) / seconds, 2),
+            "dropped": int(said["dropped"]) - int(before["dropped"]),
+            "cpu_ms_per_frame": round(1000 * cpu_s / max(len(latencies), 1), 1),
+            "rss_mb": round(usage.rss_mb, 1),
+        }
+
+    def overload(self, model: Path) -> dict[str, Any]:
+        """Frames come three times as fast as the node answers, at one that is measured first."""
+        with probe(self._folder, PAIR, model=model) as node:
+            service = self._measured(
+                node, SLACK * np.median(bare_ms(model, self.recording, 2.0)) / 1000
+            )
+            service_ms = service["callback_to_publish_ms"]["p50"]
+            found = self._measured(node, service_ms / 1000 / OVERLOAD)
+            return {
+                "service_ms": service_ms,
+                "overload": OVERLOAD,
+                **found,
+                "passed_over": passed_over(node, found["stages_p50_ms"]["infer"]),
+            }
+
+    def idle(self, model: Path, hz: float) -> float:
+        """Share of one core that an active node takes while nobody reads what it could say."""
+        with probe(self._folder, {}, model=model) as node:
+            node.settle()
+            usage = Usage(node.process.process.pid)
+            cpu_s, start = usage.seconds, time.monotonic()
+            if hz:
+                node.play(self.recording.frames, self._seconds, 1 / hz)
+            else:
+                time.sleep(self._seconds)
+            return round((usage.seconds - cpu_s) / (time.monotonic() - start), 4)
+
+    def cameras(self, model: Path, names: Sequence[str]) -> dict[str, Any]:
+        """Several cameras at the rate that they can be served at together, with some slack."""
+        period = SLACK * len(names) * float(np.median(bare_ms(model, self.recording, 2.0))) / 1000
+        with probe(self._folder, PAIR, names, model=model) as node:
+            found = self._measured(node, period)
+            answered = {name: int(said["answered"]) for name, said in node.reports.items()}
+            return {**found, "answered_by_camera": answered}
+
+    def soak(self, model: Path, minutes: float) -> dict[str, Any]:
+        """Overload for long: what memory, latency and threads do."""
+        with probe(self._folder, PAIR, model=model) as node:
+            usage = Usage(node.process.process.pid)
+            period = float(np.median(bare_ms(model, self.recording, 2.0))) / 1000 / OVERLOAD
+            rows = []
+            for _ in tqdm(range(max(round(minutes * 3), 3)), desc="soak", unit="20 s"):
+                node.forget()
+                node.play(self.recording.frames, 20.0, period)
+                said = node.settle()
+                threads = len(list(Path(f"/proc/{node.process.process.pid}/task").iterdir()))
+                p95 = percentiles(node.latencies_ms())["p95"]
+                rows.append([round(usage.rss_mb, 1), threads, p95, int(said["dropped"])])
+        return {
+            "columns": ["rss_mb", "threads", "stamp_to_receive_p95_ms", "dropped"],
+            "rows": rows,
+        }
+
+
+def passed_over(node: Probe, infer_ms: float) -> int:
+    """Results of a frame although a newer one had been sent when its inference began.
+
+    Inference began so long before the result came as inference takes; what was sent less than
+    3 ms before that may have been on its way.
+    """
+    sent = np.array(sorted(node.sent[""].values()))
+    count = 0
+    for stamp, came in node.came[topics.MASK].items():
+        if stamp in node.sent[""]:
+            began = came - infer_ms / 1000
+            newest = sent[np.searchsorted(sent, began - 0.003) - 1]
+            count += bool(newest > node.sent[""][stamp])
+    return count
+
+
+def machine() -> dict[str, Any]:
+    """What this was measured on."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    cpu = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), "")
+    flags = next((line for line in lines if line.startswith("flags")), "").split()
+    known = [flag for flag in ("avx2", "avx512f", "avx512_vnni", "avx_vnni") if flag in flags]
+    import onnxruntime
+
+    return {
+        "cpu": cpu,
+        "cores": os.cpu_count(),
+        "flags": known,
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "onnxruntime": onnxruntime.__version__,
+        "load_before": os.getloadavg()[0],
+    }
+
+
+def large_student(folder: Path) -> Path:
+    """A 480x640 student of random weights, which takes as long as a trained one."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+    import untrained
+    from mtl_training.config import DataConfig, NetworkConfig, TrainConfig
+    from mtl_training.export import export, write_card
+    from mtl_training.models import TorchModel, load_trained
+    from mtl_training.tasks.registry import TaskConfig
+
+    config = TrainConfig(
+        name="untrained-480x640",
+        seed=0,
+        tasks=TaskConfig(("segmentation", "depth"), "nyu13", 518.86, 0.3, 12.0),
+        network=NetworkConfig("student", 480, 640),
+        data=(DataConfig("rooms", frames=1),),
+    )
+    folder.mkdir()
+    model = TorchModel(load_trained(untrained.run(folder, config)))
+    path = folder / f"{config.name}.onnx"
+    export(model.network, model.card.input, path)
+    write_card(path, model.card)
+    return path
+
+
+def measured(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Run all that is asked for."""
+    model = find_model(options.model)
+    bench = Bench(folder, options.seconds)
+    found: dict[str, Any] = {"machine": machine(), "model": model.name}
+    steps: dict[str, Callable[[], Any]] = {
+        "mask_depth": lambda: bench.compared(model, PAIR),
+        "mask": lambda: bench.compared(model, {topics.MASK: IMAGE}),
+        "all_outputs": lambda: bench.compared(model, EVERYTHING),
+        "mask_depth_480x640": lambda: bench.compared(large_student(folder / "large"), PAIR),
+        "overload": lambda: bench.overload(model),
+        "three_cameras": lambda: bench.cameras(model, ("front", "left", "right")),
+        "idle_without_camera": lambda: bench.idle(model, 0.0),
+        "idle_at_15_hz": lambda: bench.idle(model, 15.0),
+    }
+    if int8_beside(model).is_file():
+        steps["int8"] = lambda: bench.compared(model, PAIR, precision="int8")
+    if options.soak_minutes:
+        steps["soak"] = lambda: bench.soak(model, options.soak_minutes)
+    for name, step in steps.items():
+        if not options.only or name in options.only:
+            found[name] = step()
+            print(f"{name}: {json.dumps(found[name])}", flush=True)
+    return {**summary(found), **found}
+
+
+def ratio(row: Mapping[str, Any], point: str = "p50") -> float:
+    """Callback-to-publish over the bare network's median."""
+    return round(row["callback_to_publish_ms"][point] / row["bare_ms"]["p50"], 3)
+
+
+def summary(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures that are held to a target."""
+    kept: dict[str, Callable[[], float]] = {
+        "ratio_mask_depth": lambda: ratio(found["mask_depth"]),
+        "ratio_mask_depth_480x640": lambda: ratio(found["mask_depth_480x640"]),
+        "ratio_all_outputs": lambda: ratio(found["all_outputs"]),
+        "p99_over_p50": lambda: round(
+            found["mask_depth"]["callback_to_publish_ms"]["p99"]
+            / found["mask_depth"]["callback_to_publish_ms"]["p50"],
+            3,
+        ),
+        "int8_over_fp32": lambda: round(
+            found["int8"]["callback_to_publish_ms"]["p50"]
+            / found["mask_depth"]["callback_to_publish_ms"]["p50"],
+            3,
+        ),
+        "idle_cpu_share": lambda: found["idle_at_15_hz"],
+        "rss_mb_one_camera": lambda: found["mask_depth"]["rss_mb"],
+        "rss_mb_three_cameras": lambda: found["three_cameras"]["rss_mb"],
+        "overload_p95_over_service": lambda: round(
+            found["overload"]["stamp_to_receive_ms"]["p95"] / found["overload"]["service_ms"], 3
+        ),
+    }
+    figures: dict[str, Any] = {}
+    for name, figure in kept.items():
+        with suppress(KeyError):  # not asked for
+            figures[name] = figure()
+    return figures
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--model", default="", help="ONNX file or name; default: the package's")
+    parser.add_argument("--seconds", type=float, default=20.0, help="for each row; default: 20")
+    parser.add_argument(
+        "--soak-minutes", type=float, default=0.0, help="of overload; default: none"
+    )
+    parser.add_argument("--only", nargs="*", metavar="ROW", help="default: all")
+    parser.add_argument("--out", type=Path, default=Path("out/bench/bench.json"))
+    options = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory() as folder:
+        found = measured(options, Path(folder))
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    for name, value in summary(found).items():
+        print(f"{name:<28}{value:>10}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
