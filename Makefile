@@ -39,12 +39,14 @@ HINT := Python 3.11 to 3.13 is needed, name it: make setup PYTHON=python3.12
 VENV_OPTIONS :=
 VERSIONS := --constraint $(PINS)
 INSTALL := --requirement constraints/runtime.txt $(VERSIONS)
+INTERFACES := constraints/interfaces.txt
 else
 CHECK := import cv2, numpy
 HINT := OpenCV and NumPy come with ROS 2: rosdep install --from-paths src --ignore-src
 VENV_OPTIONS := --system-site-packages
 VERSIONS := --constraint $(VENV)/held.txt
 INSTALL := --requirement constraints/sourced.txt --no-deps
+INTERFACES :=
 HOLD = $(BIN)/python -c 'import numpy; print("numpy==" + numpy.__version__)' > $(VENV)/held.txt
 endif
 
@@ -81,13 +83,13 @@ $(TRAIN): $(RUN) training/pyproject.toml
 	@touch $@
 
 # Training needs Python 3.11, which Humble has not.
-$(DEV): $(if $(filter humble,$(ROS)),$(RUN),$(TRAIN)) constraints/dev.txt
+$(DEV): $(if $(filter humble,$(ROS)),$(RUN),$(TRAIN)) constraints/dev.txt $(INTERFACES)
 	@echo 'Installing into $(VENV): checks and tests'
-	$(PIP) $(VERSIONS) --requirement constraints/dev.txt
+	$(PIP) $(VERSIONS) $(patsubst %,--requirement %,constraints/dev.txt $(INTERFACES))
 	@touch $@
 
 constraints: $(DEV) ## resolve constraints/versions.txt anew
-	$(BIN)/python constraints/resolve.py $(EDITABLE) --editable training $(patsubst %,--requirement constraints/%.txt,runtime onnxruntime dev) > $(VENV)/versions.txt
+	$(BIN)/python constraints/resolve.py $(EDITABLE) --editable training $(patsubst %,--requirement constraints/%.txt,runtime onnxruntime dev interfaces) > $(VENV)/versions.txt
 	mv $(VENV)/versions.txt $(PINS)
 
 # ---- Use ------------------------------------------------------------------------------------------

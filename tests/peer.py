@@ -11,7 +11,7 @@ import sys
 import time
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -66,7 +66,12 @@ class NodeProcess:
     """A node as its own process, its output in a file."""
 
     def __init__(
-        self, log: Path, domain: int, *arguments: str, module: str = "mtl_perception.student_node"
+        self,
+        log: Path,
+        domain: int,
+        *arguments: str,
+        module: str = "mtl_perception.student_node",
+        environ: Mapping[str, str] = os.environ,
     ) -> None:
         self._log = log
         with log.open("w") as file:
@@ -74,7 +79,7 @@ class NodeProcess:
                 [sys.executable, "-m", module, "--ros-args", *arguments],
                 stdout=file,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "ROS_DOMAIN_ID": str(domain), "PYTHONUNBUFFERED": "1"},
+                env={**environ, "ROS_DOMAIN_ID": str(domain), "PYTHONUNBUFFERED": "1"},
             )
 
     def __enter__(self) -> NodeProcess:
@@ -315,9 +320,9 @@ def nanoseconds(stamp: Time) -> int:
 
 
 @contextmanager
-def student(log: Path, *arguments: str) -> Iterator[Peer]:
+def student(log: Path, *arguments: str, environ: Mapping[str, str] = os.environ) -> Iterator[Peer]:
     """A running student and its peer in a domain of their own."""
-    with own_domain() as domain, NodeProcess(log, domain, *arguments) as node:
+    with own_domain() as domain, NodeProcess(log, domain, *arguments, environ=environ) as node:
         peer = Peer(domain, node)
         try:
             yield peer

@@ -100,7 +100,7 @@ def test_whatever_is_asked_for_has_one_version() -> None:
     assert len(set(names)) == len(names)
     training = tomllib.loads(text("training/pyproject.toml"))["project"]["dependencies"]
     asked = {distribution(line) for line in training} - {"mtl-core"}
-    for file in ("runtime", "onnxruntime", "dev"):
+    for file in ("runtime", "onnxruntime", "dev", "interfaces"):
         asked |= {distribution(line) for line in requirements(f"constraints/{file}.txt")}
     assert asked <= set(names)
 
