@@ -130,8 +130,10 @@ def weight_range(weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     # Kernels read the weights of an output channel with the input channel varying fastest.
     rows = weights.transpose(0, 2, 3, 1).reshape(len(weights), -1)
     pairs = np.pad(rows, ((0, 0), (0, rows.shape[1] % 2))).reshape(len(weights), -1, 2)
-    sums = [np.maximum(sign * pairs, 0).sum(axis=2).max(axis=1) for sign in (1, -1)]
-    return np.maximum.reduce([largest, *sums])
+    for sign in (1, -1):
+        sums = np.maximum(sign * pairs, 0).sum(axis=2)
+        largest = np.maximum(largest, sums.max(axis=1))
+    return largest
 
 
 def _overrides(limits: npt.NDArray[np.float32], kind: Any) -> list[dict[str, Any]]:

@@ -7,7 +7,6 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from mtl_training.commands.base import Command
-from mtl_training.config import DataConfig
 from mtl_training.evaluate import data_config, evaluate_file
 from mtl_training.files import write_json
 from mtl_training.models import open_model
@@ -53,7 +52,6 @@ def _export(args: Namespace) -> None:
 
 
 def _quantize_arguments(parser: ArgumentParser) -> None:
-    usual = Calibration(DataConfig(""))
     parser.add_argument("model", type=Path, help="ONNX file of a student in float32")
     parser.add_argument("data", help=_DATA)
     parser.add_argument("--split", default="", help="what it is calibrated with, such as fit")
@@ -63,10 +61,10 @@ def _quantize_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--images",
         type=int,
-        default=usual.images,
-        help=f"to calibrate with (default {usual.images})",
+        default=Calibration.images,
+        help=f"to calibrate with (default {Calibration.images})",
     )
-    parser.add_argument("--seed", type=int, default=usual.seed, help="of their choice")
+    parser.add_argument("--seed", type=int, default=Calibration.seed, help="of their choice")
     parser.add_argument("--out", type=Path, required=True, help="folder for the ONNX file")
 
 
