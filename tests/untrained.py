@@ -9,8 +9,12 @@ from typing import Any
 
 import torch
 
+from mtl_core.model import OnnxModel
 from mtl_training.config import DataConfig, NetworkConfig, ScheduleConfig, TrainConfig
+from mtl_training.export import export, write_card
 from mtl_training.learning import checkpoint
+from mtl_training.learning.checkpoint import load_trained
+from mtl_training.models import TorchModel
 from mtl_training.network import Network, build_network
 from mtl_training.settings import config_fields
 from mtl_training.tasks.registry import TaskConfig, build_tasks
@@ -60,3 +64,12 @@ def run(
         text = json.dumps(temperatures)
         (folder / checkpoint.TEMPERATURES).write_text(text, encoding="utf-8")
     return folder
+
+
+def exported(config: TrainConfig, folder: Path, **record: Any) -> tuple[TorchModel, OnnxModel]:
+    """Returns such a network in torch and as a file of the configuration's name in the folder."""
+    model = TorchModel(load_trained(run(folder / "run", config, **record)))
+    path = folder / f"{config.name}.onnx"
+    export(model.network, model.card.input, path)
+    write_card(path, model.card)
+    return model, OnnxModel(path)

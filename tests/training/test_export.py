@@ -15,24 +15,13 @@ from mtl_training.config import DataConfig, NetworkConfig
 from mtl_training.data.catalogue import open_source
 from mtl_training.errors import CheckpointError, ExportError, OutputError
 from mtl_training.evaluate import evaluate, shared_tasks
-from mtl_training.export import export, write_card
-from mtl_training.learning.checkpoint import load_trained
-from mtl_training.models import TorchModel
+from mtl_training.export import write_card
 from mtl_training.release import check_agreement, golden_inputs, release
 
 pytestmark = pytest.mark.slow
 
 EVERY = ("segmentation", "depth", "normals")
 VAL = DataConfig("nyuv2", split="val")
-
-
-def exported(config, folder, **run):
-    """A network with random weights, in torch and as a file."""
-    model = TorchModel(load_trained(untrained.run(folder / "run", config, **run)))
-    path = folder / f"{config.name}.onnx"
-    export(model.network, model.card.input, path)
-    write_card(path, model.card)
-    return model, OnnxModel(path)
 
 
 def of_tasks(config, *names):
@@ -46,14 +35,14 @@ TEMPERATURES = {"segmentation": 2.0, "depth": 0.7}
 def teacher(tmp_path_factory):
     """Three tasks, two signals, open fusion, temperatures."""
     folder = tmp_path_factory.mktemp("teacher")
-    return exported(untrained.TEACHER, folder, temperatures=TEMPERATURES)
+    return untrained.exported(untrained.TEACHER, folder, temperatures=TEMPERATURES)
 
 
 @pytest.fixture(scope="module")
 def student(tmp_path_factory):
     network = NetworkConfig("student", 64, 96)
     config = of_tasks(replace(untrained.TEACHER, name="student", network=network), *EVERY[:2])
-    return exported(config, tmp_path_factory.mktemp("student"))
+    return untrained.exported(config, tmp_path_factory.mktemp("student"))
 
 
 def test_a_students_outputs_are_what_robots_know(student):
@@ -130,7 +119,7 @@ def test_a_checkpoint_and_its_file_measure_alike(teacher, student):
 
 @pytest.mark.parametrize("names", [("segmentation",), ("depth", "normals")])
 def test_a_student_of_any_tasks_is_exported(config, tmp_path, names):
-    model, file = exported(of_tasks(config, *names), tmp_path)
+    model, file = untrained.exported(of_tasks(config, *names), tmp_path)
     check_agreement(model, file)
     assert file.card == model.card
     assert {name for name in file.outputs if "_" not in name} == set(names)

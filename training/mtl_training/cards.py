@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from mtl_core.card import CLASSES, ModelCard
 from mtl_core.labels import LabelMap
+from mtl_training.config import DataConfig
 from mtl_training.learning.checkpoint import Trained
 
 
@@ -16,6 +18,12 @@ class Terms(NamedTuple):
     name: str
     terms: str = ""
 
+
+TEMPERATURE = "temperature_"
+"""Beginning of the names under which a card's metrics have what uncertainties were scaled with."""
+
+INT8 = "-int8"
+"""Ending of the names of networks in int8."""
 
 _NYU = "offered for research, without a licence for other use"
 TERMS: dict[str, Terms] = {
@@ -59,6 +67,28 @@ def card_of(trained: Trained, names: Collection[str], power: Mapping[str, int]) 
         metrics={},
         commit=str(trained.record["commit"]),
     )
+
+
+def card_in_int8(
+    card: ModelCard, sha256: str, data: DataConfig, images: int, seed: int
+) -> ModelCard:
+    """The card of a network's int8 variant, without figures.
+
+    Args:
+        card: Of the network in float32.
+        sha256: Of its file.
+        data: Where the images that it was calibrated with are from.
+        images: How many they were.
+        seed: Of their choice.
+    """
+    known = TERMS.get(data.source, Terms(data.source))
+    where = " ".join(text for text in (known.name, data.split) if text)
+    note = (
+        f"int8 of {card.name} (SHA-256 {sha256}): activations u8, in the ranges that {images} "
+        f"images have (of {where}; seed {seed}), weights s8 per channel, ends of the heads float"
+    )
+    baked_in = {name: t for name, t in card.metrics.items() if name.startswith(TEMPERATURE)}
+    return replace(card, name=f"{card.name}{INT8}", data=(*card.data, note), metrics=baked_in)
 
 
 def ancestry(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -21,6 +21,10 @@ class ExportError(TrainingError):
     """An exported file does not compute what its network computes."""
 
 
+class QuantizeError(TrainingError):
+    """A network of which there is no int8 variant to be made."""
+
+
 class CheckpointError(TrainingError):
     """A checkpoint is missing, damaged, or of another network."""
 

@@ -19,8 +19,10 @@ from mtl_core.interface import FLOAT, IMAGE, Port
 from mtl_core.model import Array, Model, OnnxModel
 from mtl_core.predictor import ModelPredictor, Preprocessor
 from mtl_core.rooms import Frame, Room
+from mtl_training.cards import TEMPERATURE
 from mtl_training.config import DataConfig
 from mtl_training.data.catalogue import open_source
+from mtl_training.data.source import SampleSource
 from mtl_training.errors import ExportError
 from mtl_training.evaluate import evaluate, shared_tasks
 from mtl_training.export import export, write_card
@@ -53,22 +55,41 @@ def release(run: Path, out: Path, data: DataConfig) -> Path:
     """
     trained, source = load_trained(run), open_source(data)
     model = TorchModel(trained)
-    target = out / f"{model.card.name}.onnx"
     with TemporaryDirectory() as scratch:
-        path = Path(scratch) / target.name
+        path = Path(scratch) / f"{model.card.name}.onnx"
         export(model.network, model.card.input, path)
-        write_card(path, model.card)
-        exported = OnnxModel(path)
-        check_agreement(model, exported)
-        tasks = shared_tasks(exported, source)
-        prefix = "_".join(part for part in (data.source, data.split) if part).replace("-", "_")
-        metrics = {f"temperature_{task}": t for task, t in trained.temperatures.items()}
-        for signals in ((), *((name,) for name in exported.signals)):
-            figures = evaluate(ModelPredictor(exported), source, tasks, signals)
-            metrics |= _metrics("_given_".join((prefix, *signals)), figures)
-        write_card(path, replace(model.card, metrics=metrics))
-        with atomic(target) as part:
-            part.write_bytes(path.read_bytes())
+        temperatures = {f"{TEMPERATURE}{task}": t for task, t in trained.temperatures.items()}
+        write_card(path, replace(model.card, metrics=temperatures))
+        check_agreement(model, OnnxModel(path))
+        return publish(path, out, data, source)
+
+
+def publish(path: Path, out: Path, data: DataConfig, source: SampleSource) -> Path:
+    """Measure a file, write the figures into its card, and put it into a folder.
+
+    Args:
+        path: An ONNX file with a card, to which the figures are added.
+        out: The folder.
+        data: What it is measured on; a teacher also with each of its inputs given.
+        source: The same, opened.
+
+    Returns:
+        The file there.
+
+    Raises:
+        ConfigError: Its tasks or classes are not the model's.
+    """
+    model = OnnxModel(path)
+    tasks = shared_tasks(model, source)
+    prefix = "_".join(part for part in (data.source, data.split) if part).replace("-", "_")
+    metrics = dict(model.card.metrics)
+    for signals in ((), *((name,) for name in model.signals)):
+        figures = evaluate(ModelPredictor(model), source, tasks, signals)
+        metrics |= _metrics("_given_".join((prefix, *signals)), figures)
+    write_card(path, replace(model.card, metrics=metrics))
+    target = out / path.name
+    with atomic(target) as part:
+        part.write_bytes(path.read_bytes())
     return target
 
 

@@ -90,7 +90,7 @@ class ModelCard:
         input: Its image input.
         label_map: Classes of its segmentation; None where nothing of it has classes.
         depth: Range and canonical focal length of its depth; None where nothing of it is metric.
-        data: What it was trained on.
+        data: What it was trained on and, in int8, calibrated with.
         licence: What its training data allow.
         metrics: Measured figures, by name; the name says the data.
         commit: Revision of this project that trained it.

@@ -1,4 +1,4 @@
-"""`mtl-train evaluate` and `mtl-train export`."""
+"""`mtl-train evaluate`, `mtl-train export` and `mtl-train quantize`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from mtl_training.commands.base import Command
 from mtl_training.evaluate import data_config, evaluate_file
 from mtl_training.files import write_json
 from mtl_training.models import open_model
+from mtl_training.quantize import Calibration, quantize
 from mtl_training.release import release
 
 _MODEL = "ONNX file, weights.safetensors or folder of a finished run"
@@ -50,5 +51,36 @@ def _export(args: Namespace) -> None:
     print(f"{path}\n{open_model(path).card.to_json()}")
 
 
+def _quantize_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("model", type=Path, help="ONNX file of a student in float32")
+    parser.add_argument("data", help=_DATA)
+    parser.add_argument("--split", default="", help="what it is calibrated with, such as fit")
+    parser.add_argument(
+        "--measure", default="val", help="split for the card's figures (default val)"
+    )
+    parser.add_argument(
+        "--images",
+        type=int,
+        default=Calibration.images,
+        help=f"to calibrate with (default {Calibration.images})",
+    )
+    parser.add_argument("--seed", type=int, default=Calibration.seed, help="of their choice")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the ONNX file")
+
+
+def _quantize(args: Namespace) -> None:
+    card = open_model(args.model).card
+    calibration, measured = (
+        data_config(args.data, split, card) for split in (args.split, args.measure)
+    )
+    path = quantize(
+        args.model, args.out, Calibration(calibration, args.images, args.seed), measured
+    )
+    print(f"{path}\n{open_model(path).card.to_json()}")
+
+
 EVALUATE = Command("evaluate", "measure a model on a data set", _evaluate_arguments, _evaluate)
 EXPORT = Command("export", "write a finished run as ONNX with its card", _export_arguments, _export)
+QUANTIZE = Command(
+    "quantize", "write an exported student in int8, for CPUs", _quantize_arguments, _quantize
+)
