@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from rosbags.image import message_to_cvimage
 
 from mtl_bags.compose import Stamped, camera_info, image
-from mtl_bags.messages import to_colour_image, to_depth, to_mask
+from mtl_bags.messages import thinned, to_colour_image, to_depth, to_mask
 from mtl_core.errors import ImageError
 from mtl_core.geometry import Intrinsics
 
@@ -313,6 +313,19 @@ def test_depth_of_the_other_byte_order_and_with_padding_reads_the_same() -> None
         encoding="32FC1", width=2, height=2, step=11, is_bigendian=1, data=padded.reshape(-1)
     )
     assert to_depth(message).tolist() == depth.tolist()
+
+
+@given(height=sizes, width=sizes, every=st.integers(1, 15), big=st.booleans())
+def test_some_depth_is_what_all_depth_says_there(
+    height: int, width: int, every: int, big: bool
+) -> None:
+    depth = noise(height * width).reshape(height, width).astype(">u2" if big else "<u2")
+    message = image(depth, "16UC1", HEADER)
+    message.is_bigendian = int(big)
+    expected = to_depth(message)[thinned(height, every), thinned(width, every)]
+    found = to_depth(message, every)
+    np.testing.assert_array_equal(found, expected)
+    assert found.size, "of any image at least one pixel"
 
 
 def test_colour_is_no_mask_and_no_depth() -> None:

@@ -27,3 +27,21 @@ class GeometryError(MtlError):
 
 class MetricError(MtlError):
     """A prediction and its truth cannot be compared."""
+
+
+class CloudError(MtlError):
+    """A point cloud is damaged, or has no coordinates that can be read."""
+
+
+class ScaleError(MtlError):
+    """A measurement of depth says nothing about a prediction's scale.
+
+    Args:
+        reason: One word, to count by.
+        text: What was got and what was expected.
+    """
+
+    def __init__(self, reason: str, text: str) -> None:
+        """Keep the reason beside the text."""
+        super().__init__(text)
+        self.reason = reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import cached_property
 
@@ -9,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mtl_core.errors import ModelError
+from mtl_core.errors import GeometryError, ModelError
 from mtl_core.interface import DEPTH, LOG_SCALE, SEGMENTATION
 from mtl_core.labels import UNLABELLED
 
@@ -46,6 +47,23 @@ class Prediction:
     def at(self, width: int, height: int) -> Prediction:
         """The same answer with pictures of another size."""
         return Prediction(self._outputs, height, width, self.focal_ratio)
+
+    def scaled(self, factor: float) -> Prediction:
+        """The same answer with all depth, and its uncertainty, multiplied.
+
+        The factor becomes part of `focal_ratio`, so that it acts on all that follows the focal
+        length, and on nothing else.
+
+        Args:
+            factor: Such as true over predicted depth.
+
+        Raises:
+            GeometryError: It is not positive and finite.
+        """
+        if not (math.isfinite(factor) and factor > 0):
+            raise GeometryError(f"a scale must be positive and finite, got {factor}")
+        width, height = self._size
+        return Prediction(self._outputs, height, width, self.focal_ratio * factor)
 
     def grid(self, name: str) -> Planes:
         """An output (C, h, w) as the network said it, for the canonical focal length."""

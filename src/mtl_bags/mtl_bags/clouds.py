@@ -1,0 +1,100 @@
+"""`sensor_msgs/PointCloud2` to coordinates, of rclpy or of `rosbags`, whatever its layout."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mtl_core.errors import CloudError
+
+_FLOATS = {7: "f4", 8: "f8"}
+"""Numpy's names for the `PointField` datatypes that coordinates have."""
+
+_NO_POINTS = np.dtype([(axis, "<f4") for axis in "xyz"])
+
+_JITTER = 40503
+"""Times 2 ** -16, the golden ratio's fraction, whose multiples leave no gap."""
+
+
+def to_points(message: Any, most: int | None = None) -> npt.NDArray[np.float32]:
+    """Return the coordinates in a cloud.
+
+    Args:
+        message: Its x, y and z are float32 or float64 fields, in any order among others.
+        most: Look at no more points than so many, spread over the cloud; None takes all.
+
+    Returns:
+        (N, 3) float32, metres in the message's frame, without points that are not finite.
+
+    Raises:
+        CloudError: There are no such fields, or the data do not hold the cloud.
+    """
+    cloud = _view(message)
+    places = np.divmod(_spread(cloud.size, most), max(message.width, 1))
+    with np.errstate(over="ignore", invalid="ignore"):  # beyond float32 is as far as infinity
+        x, y, z = (cloud[axis][places].astype(np.float32) for axis in "xyz")
+    known = np.isfinite(x) & np.isfinite(y) & np.isfinite(z)
+    return np.stack([x[known], y[known], z[known]], axis=-1)
+
+
+def _view(message: Any) -> npt.NDArray[Any]:
+    """The cloud (height, width) as records of x, y and z in the message's own memory."""
+    row = message.width * message.point_step
+    step = max(message.row_step, row) if message.height == 1 else message.row_step
+    needed = (message.height - 1) * step + row if message.height else 0
+    if step < row or len(message.data) < needed:
+        raise CloudError(
+            f"{message.width}x{message.height} cloud of {message.point_step} bytes a point: "
+            f"row_step is {message.row_step}, data is {len(message.data)} bytes, "
+            f"expected at least {row} and {needed}"
+        )
+    if not (message.height and message.width):
+        return np.empty((0, 0), _NO_POINTS)
+    kind, data = _record(message), np.frombuffer(message.data, np.uint8)
+    shape, strides = (message.height, message.width), (step, message.point_step)
+    view: npt.NDArray[Any] = np.ndarray(shape, kind, buffer=data, strides=strides)
+    return view
+
+
+def _record(message: Any) -> np.dtype[Any]:
+    """The layout of a point, as far as its coordinates go."""
+    order = ">" if message.is_bigendian else "<"
+    fields = {field.name: field for field in message.fields}
+    formats = [
+        order + _FLOATS[fields[axis].datatype]
+        for axis in "xyz"
+        if axis in fields and fields[axis].datatype in _FLOATS
+    ]
+    if len(formats) < 3:
+        got = ", ".join(f"{name} (datatype {field.datatype})" for name, field in fields.items())
+        raise CloudError(
+            f"cloud: fields x, y and z of datatype 7 (FLOAT32) or 8 (FLOAT64) expected, "
+            f"got {got or 'none'}"
+        )
+    offsets = [fields[axis].offset for axis in "xyz"]
+    ends = [at + np.dtype(number).itemsize for at, number in zip(offsets, formats, strict=True)]
+    if max(ends) > message.point_step:
+        raise CloudError(
+            f"cloud: x, y and z end at byte {max(ends)}, beyond point_step {message.point_step}"
+        )
+    return np.dtype(
+        {
+            "names": list("xyz"),
+            "formats": formats,
+            "offsets": offsets,
+            "itemsize": message.point_step,
+        }
+    )
+
+
+def _spread(count: int, most: int | None) -> npt.NDArray[np.intp]:
+    """Places of at most so many, and at least half of them, of a number of points.
+
+    One of each stretch, jittered: at equal distances, a scanner's points could all be of one ring.
+    """
+    stretch = max(1, math.ceil(count / most)) if most else 1
+    number = np.arange(count // stretch)
+    return number * stretch + ((number * _JITTER & 0xFFFF) * stretch >> 16)
