@@ -165,6 +165,7 @@ class Peer:
         self._stamps = itertools.count(1_700_000_000_000_000_001, 33_333_333)
         self._senders: dict[type, Any] = {}
         self._readers: dict[str, Any] = {}
+        self._clients: dict[str, Any] = {}
         self._reported_ns = 0
         self.ros.create_subscription(DiagnosticArray, topics.DIAGNOSTICS, self._on_report, 10)
 
@@ -262,11 +263,12 @@ class Peer:
     # ---- operator ------------------------------------------------------------------------------
     def call(self, kind: Any, name: str, request: Any) -> Any:
         """Call a service of the student and returns its response."""
-        client = self.ros.create_client(kind, f"{self._student}/{name}")
+        if name not in self._clients:  # kept: a server may answer before it has matched a new one
+            self._clients[name] = self.ros.create_client(kind, f"{self._student}/{name}")
+        client = self._clients[name]
         self.wait(lambda: client.service_is_ready(), f"service {name}")
         future = client.call_async(request)
         self.wait(future.done, f"answer of {name}")
-        self.ros.destroy_client(client)
         return future.result()
 
     def change(self, transition: int) -> bool:

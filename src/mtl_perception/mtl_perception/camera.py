@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
@@ -14,12 +13,12 @@ from rclpy.callback_groups import CallbackGroup
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import qos_profile_sensor_data
 from rclpy.serialization import deserialize_message
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
-from mtl_bags.camera_info import View, view
+from mtl_bags.camera_info import View, intrinsics, view
 from mtl_bags.compose import NANOSECONDS, Stamped, label_info, serialize, stamp_ns
 from mtl_bags.messages import to_colour_image
-from mtl_core.card import InputSpec
+from mtl_core.card import DepthSpec, InputSpec
 from mtl_core.errors import MtlError
 from mtl_core.images import ColourImage
 from mtl_core.labels import LabelMap
@@ -32,6 +31,7 @@ from mtl_perception.label_info import label_info_publisher
 from mtl_perception.laps import Laps
 from mtl_perception.outputs import Answer, Outputs
 from mtl_perception.parameters import Settings
+from mtl_perception.scale import ScaleCorrection
 
 Frame: TypeAlias = Image | CompressedImage
 
@@ -41,7 +41,16 @@ TRANSPORTS: dict[str, type[Frame]] = {"raw": Image, "compressed": CompressedImag
 INPUTS = {Image: topics.IMAGE, CompressedImage: topics.compressed(topics.IMAGE)}
 """Topic of each type of frames."""
 
-NEEDS_CAMERA = frozenset({topics.DEPTH, topics.UNCERTAINTY, topics.POINTS, *topics.CAMERA_INFOS})
+SCALES = {
+    "depth": (Image, topics.SCALE_DEPTH),
+    "points": (PointCloud2, topics.SCALE_POINTS),
+}
+"""Message type and topic of each `scale_source`."""
+
+SCALED = frozenset({topics.DEPTH, topics.UNCERTAINTY, topics.POINTS})
+"""Outputs that are in metres."""
+
+NEEDS_CAMERA = SCALED | set(topics.CAMERA_INFOS)
 """Outputs that are wrong or missing without a camera_info."""
 
 QUIET_S = 5.0
@@ -126,21 +135,20 @@ class Camera:
         self._named = partial(topics.of_camera, name)
         self.outputs = Outputs(node, said, self._named)
         self._label_info = label_info_publisher(node, self._named(topics.LABEL_INFO))
+        self._correction = _correction(node)
         self._inputs: list[Any] = []
-        self._changing, self._gone = threading.Lock(), False
         self.image_topic = node.resolve_topic_name(self._named(INPUTS[self._kind]))
         self._info_topic = node.resolve_topic_name(self._named(topics.CAMERA_INFO))
 
     def listen(self, wanted: bool) -> None:
         """Subscribe the inputs, or end that; a camera that nobody looks at costs nothing."""
-        with self._changing:
-            if self._gone or wanted == bool(self._inputs):
-                return
-            self.begin()
-            if wanted:
-                self._inputs = self._subscribe()
-            else:
-                self._unsubscribe()
+        if wanted == bool(self._inputs):
+            return
+        self.begin()
+        if wanted:
+            self._inputs = self._subscribe()
+        else:
+            self._unsubscribe()
 
     def _unsubscribe(self) -> None:
         while self._inputs:
@@ -152,9 +160,7 @@ class Camera:
 
     def destroy(self) -> None:
         """Take inputs and outputs off the node."""
-        with self._changing:
-            self._gone = True
-            self._unsubscribe()
+        self._unsubscribe()
         self.outputs.destroy()
         if self._label_info is not None:
             self._node.destroy_publisher(self._label_info)
@@ -174,10 +180,14 @@ class Camera:
             qos_profile=qos_profile_sensor_data,
             callback_group=self._group,
         )
-        return [
+        inputs = [
             subscribe(self._kind, self._named(INPUTS[self._kind]), self._on_frame, raw=True),
             subscribe(CameraInfo, self._named(topics.CAMERA_INFO), self._on_camera_info),
         ]
+        if self._correction is not None:
+            kind, topic = SCALES[parameters.value(self._node, "scale_source")]
+            inputs.append(subscribe(kind, self._named(topic), self._correction.take))
+        return inputs
 
     def _on_frame(self, data: bytes) -> None:
         self._last_s = time.perf_counter()
@@ -212,6 +222,22 @@ class Camera:
         seen = view(self._camera_info, image, settings.fallback_fx, settings.rectified)
         self._fault = self._judged(seen) if wanted & NEEDS_CAMERA else ""
         return Question(self, message, image, wanted, seen, settings, laps)
+
+    def answered(self, asked: Question, prediction: Prediction, depth: DepthSpec) -> None:
+        """Take what the model says, with the scale that measurements ask for."""
+        if self._correction is not None and asked.wanted & SCALED:
+            info = asked.seen.info
+            camera = None if info is None else intrinsics(info, asked.image)
+            header = asked.message.header
+            prediction = self._correction.corrected(prediction, depth, header, camera)
+        asked.prediction = prediction
+
+    def new_model(self, label_map: LabelMap, *, other_classes: bool) -> None:
+        """Forget what was learned of the old one's scale, and say what masks mean from now on."""
+        if self._correction is not None:
+            self._correction.reset()
+        if other_classes:
+            self.publish_label_info(label_map)
 
     def publish(self, asked: Question, label_map: LabelMap, spec: InputSpec) -> None:
         """Make and send what is wanted of a frame.
@@ -263,7 +289,14 @@ class Camera:
         if limit and silent > limit and (self._inputs or not self._is_offered()):
             text = f"no image on {self.image_topic} for {silent:.0f} s; {self._offers()}"
             return Complaint(DiagnosticStatus.STALE, text)
-        return Complaint(DiagnosticStatus.WARN, self._fault) if self._fault else None
+        fault = self._fault
+        if not fault and self._correction is not None and limit:
+            fault = self._correction.fault(limit)
+        return Complaint(DiagnosticStatus.WARN, fault) if fault else None
+
+    def facts(self) -> dict[str, str]:
+        """What to show beside counts and times."""
+        return {} if self._correction is None else self._correction.facts()
 
     def _is_offered(self) -> bool:
         """Whether images would come if they were asked for."""
@@ -286,6 +319,17 @@ class Camera:
         )
         asked = f"{self._asked_type()}, best_effort, volatile"
         return f"{len(found)} publishers ({'; '.join(each)}), {asked} asked for"
+
+
+def _correction(node: LifecycleNode) -> ScaleCorrection | None:
+    if (source := parameters.value(node, "scale_source")) == "none":
+        return None
+    return ScaleCorrection(
+        source,
+        parameters.value(node, "scale_limit"),
+        parameters.value(node, "scale_time"),
+        round(parameters.value(node, "scale_slop") * NANOSECONDS),
+    )
 
 
 def _size(image: ColourImage, settings: Settings, spec: InputSpec) -> tuple[int, int]:

@@ -66,11 +66,12 @@ class StudentPredictor(OnnxPredictor):
     def __init__(self, path: Path | str, runtime: Runtime = DEFAULT) -> None:
         """Load and check the model."""
         super().__init__(path, runtime)
-        label_map, said = self.card.label_map, main_outputs(self.model.outputs)
+        label_map, depth = self.card.label_map, self.card.depth
+        said = main_outputs(self.model.outputs)
         fits = self.card.role == "student" and set(self.NEEDED) <= set(said)
-        if not fits or label_map is None:
+        if not fits or label_map is None or depth is None:
             raise ModelError(
                 f"{path}: expected a student with outputs {' and '.join(self.NEEDED)}, "
                 f"got a {self.card.role} with {' and '.join(said)}"
             )
-        self.label_map = label_map
+        self.label_map, self.depth = label_map, depth

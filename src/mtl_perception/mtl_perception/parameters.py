@@ -240,6 +240,35 @@ STUDENT = (
         limits=(0.0, 3600.0),
     ),
     Spec(
+        "scale_source",
+        "none",
+        "What corrects the scale of depth: a depth image registered to the image on scale/depth "
+        "(depth), a cloud in the camera's optical frame on scale/points (points), or none.",
+        "while unconfigured",
+        choices=("none", "depth", "points"),
+    ),
+    Spec(
+        "scale_limit",
+        2.0,
+        "Depth is corrected by a factor of at most so much, or its inverse.",
+        "while unconfigured",
+        limits=(1.0, 10.0),
+    ),
+    Spec(
+        "scale_time",
+        1.0,
+        "Time constant with which the correction follows what is measured, seconds; 0: at once.",
+        "while unconfigured",
+        limits=(0.0, 60.0),
+    ),
+    Spec(
+        "scale_slop",
+        SLOP_NS / 1e9,
+        "Largest difference between the stamps of an image and a measurement, seconds.",
+        "while unconfigured",
+        limits=(0.0, 1.0),
+    ),
+    Spec(
         "rectified",
         False,
         "Images are rectified though their camera_info names a distortion, as those of image_proc "

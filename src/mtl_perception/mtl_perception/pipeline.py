@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
@@ -47,7 +48,8 @@ class Pipeline:
         self._node = node
         self.predictor = self._next = self._load(parameters.value(node, "model"))
         self._worker: Worker[Camera, Arrived] | None = None
-        self.enabled = True
+        self.enabled, self._gone = True, False
+        self._changing = threading.Lock()  # cleanup comes from another thread than `look`
         said = self.predictor.model.outputs
         self.cameras = {
             name: Camera(node, name, health, said, self._take, live)
@@ -74,15 +76,18 @@ class Pipeline:
     def destroy(self) -> None:
         """Stop, and take inputs and outputs off the node."""
         self.stop()
-        while self.cameras:
-            self.cameras.popitem()[1].destroy()
+        with self._changing:
+            self._gone = True
+            for camera in self.cameras.values():
+                camera.destroy()
 
     def look(self) -> None:
         """Subscribe the cameras of which something is wanted, and only those."""
         at_work = self._worker is not None and self.enabled
         lazy = parameters.value(self._node, "lazy")
-        for camera in list(self.cameras.values()):
-            camera.listen(at_work and (not lazy or bool(camera.outputs.wanted())))
+        with self._changing:
+            for camera in () if self._gone else self.cameras.values():
+                camera.listen(at_work and (not lazy or bool(camera.outputs.wanted())))
 
     def take_over(self, model: str) -> Path:
         """Load a model that answers from the next frame on, and return its file.
@@ -113,9 +118,9 @@ class Pipeline:
     def _switch(self) -> None:
         """Let the newest model answer, between two frames."""
         known, self.predictor = self.predictor.label_map, self._next
-        if self._worker is not None and known != self.predictor.label_map:
-            for camera in self.cameras.values():
-                camera.publish_label_info(self.predictor.label_map)
+        other = self._worker is not None and known != self.predictor.label_map
+        for camera in self.cameras.values():
+            camera.new_model(self.predictor.label_map, other_classes=other)
 
     def _take(self, arrived: Arrived) -> int | None:
         worker = self._worker
@@ -155,7 +160,7 @@ class Pipeline:
                 self._predict([question])
             return
         for question, prediction in zip(asked, predictions, strict=True):
-            question.prediction = prediction
+            question.camera.answered(question, prediction, self.predictor.depth)
             question.laps.switch("wait")  # for those before it
             question.laps.move("pre", "infer", self.predictor.inference_s)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mtl_core.errors import MtlError
@@ -132,23 +133,35 @@ def executor_of(node: Node, live: CallbackGroup | None = None) -> Iterator[Execu
 
     rest = Part(lambda group: group is not live)
     rest.add_node(node)
-    parts = [rest]
-    thread = threading.Thread(name="live")
-    if live is not None:
-        parts.append(Part(lambda group: group is live))
-        thread = threading.Thread(target=_spin, args=(parts[1],), name="live")
-        thread.start()
     try:
-        yield rest
+        with _beside(Part(lambda group: group is live)) if live else nullcontext():
+            yield rest
     finally:
-        for part in reversed(parts):
-            part.shutdown()
-        if live is not None:
-            thread.join()
+        rest.shutdown()
 
 
-def _spin(executor: Executor) -> None:
+@contextmanager
+def _beside(executor: Executor) -> Iterator[None]:
+    """Let a thread run an executor; what goes wrong there ends the process, and is raised here."""
     from rclpy.executors import ExternalShutdownException, ShutdownException
 
-    with suppress(ExternalShutdownException, ShutdownException):
-        executor.spin()
+    faults: list[Exception] = []
+
+    def spin() -> None:
+        try:
+            executor.spin()
+        except (ExternalShutdownException, ShutdownException):
+            return
+        except Exception as err:
+            faults.append(err)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=spin, name="live")
+    thread.start()
+    try:
+        yield
+    finally:
+        executor.shutdown()
+        thread.join()
+    for fault in faults:
+        raise fault

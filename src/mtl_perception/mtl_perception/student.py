@@ -172,14 +172,14 @@ class StudentNode(LifecycleNode):
                 self.get_fully_qualified_name(),
                 camera or "frames",
                 self._shown_state(),
-                self._facts(pipeline),
+                self._facts(pipeline, camera),
                 pipeline.complaint(camera) if pipeline else None,
             )
             for camera, health in self._healths.items()
         ]
         self._diagnostics.publish(report)
 
-    def _facts(self, pipeline: Pipeline | None) -> dict[str, str]:
+    def _facts(self, pipeline: Pipeline | None, camera: str) -> dict[str, str]:
         if pipeline is None:
             return dict.fromkeys(("model", "model_sha256", "provider", "provider_choice"), "")
         predictor = pipeline.predictor
@@ -188,4 +188,5 @@ class StudentNode(LifecycleNode):
             "model_sha256": predictor.model.sha256,
             "provider": predictor.provider,
             "provider_choice": predictor.model.verdict.text,
+            **pipeline.cameras[camera].facts(),
         }

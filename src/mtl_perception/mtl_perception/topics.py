@@ -6,6 +6,9 @@ IMAGE = "image"
 CAMERA_INFO = "camera_info"
 DEPTH_IMAGE = "depth_image"
 
+SCALE_DEPTH = "scale/depth"
+SCALE_POINTS = "scale/points"
+
 MASK = "segmentation/mask"
 CONFIDENCE = "segmentation/confidence"
 OVERLAY = "segmentation/overlay"
