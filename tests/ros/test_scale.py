@@ -16,7 +16,6 @@ from std_msgs.msg import Header
 
 import frames
 from mtl_bags.camera_info import intrinsics
-from mtl_core.geometry import organised_points
 from mtl_core.images import ColourImage
 from mtl_perception import topics
 from mtl_perception.cloud import cloud
@@ -38,7 +37,7 @@ def scan(header: Header, metres: Metres) -> PointCloud2:
     assert camera is not None
     none = np.zeros(metres.shape, np.uint8)
     black = np.zeros((*metres.shape, 3), np.uint8)
-    return cloud(header, organised_points(metres, camera), black, none, none)
+    return cloud(header, metres, camera, black, none, none)
 
 
 SOURCES: dict[str, tuple[type, str, Callable[[Header, Metres], Any]]] = {

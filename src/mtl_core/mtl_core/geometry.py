@@ -62,14 +62,31 @@ class Intrinsics:
             self.width, self.height, self.fx, self.fy, self.width - 1 - self.cx, self.cy
         )
 
-    def rays(self) -> npt.NDArray[np.float32]:
-        """Viewing rays (H, W, 3) float32 with z = 1: a point at depth d lies at ``d * ray``."""
+    def slopes(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """X (W,) and y (H,) float32 at depth 1, of each column and row."""
         u = (np.arange(self.width) - self.cx) / self.fx
         v = (np.arange(self.height) - self.cy) / self.fy
+        return u.astype(np.float32), v.astype(np.float32)
+
+    def rays(self) -> npt.NDArray[np.float32]:
+        """Viewing rays (H, W, 3) float32 with z = 1: a point at depth d lies at ``d * ray``."""
         rays = np.ones((self.height, self.width, 3), np.float32)
-        rays[..., 0] = u
-        rays[..., 1] = v[:, None]
+        rays[..., 0], rays[..., 1] = self.slopes()[0], self.slopes()[1][:, None]
         return rays
+
+
+def coordinates(
+    depth: npt.NDArray[np.float32], intrinsics: Intrinsics
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """X, y and z of `organised_points`, (H, W) float32 each; arguments and errors are the same."""
+    if depth.shape != (intrinsics.height, intrinsics.width):
+        raise GeometryError(
+            f"depth is {depth.shape[::-1]}, intrinsics are for "
+            f"{(intrinsics.width, intrinsics.height)} (width, height)"
+        )
+    u, v = intrinsics.slopes()
+    z = depth.astype(np.float32, copy=False)
+    return z * u, z * v[:, None], z
 
 
 def organised_points(
@@ -87,10 +104,4 @@ def organised_points(
     Raises:
         GeometryError: The depth image and the intrinsics differ in size.
     """
-    if depth.shape != (intrinsics.height, intrinsics.width):
-        raise GeometryError(
-            f"depth is {depth.shape[::-1]}, intrinsics are for "
-            f"{(intrinsics.width, intrinsics.height)} (width, height)"
-        )
-    points: npt.NDArray[np.float32] = intrinsics.rays() * depth[..., None].astype(np.float32)
-    return points
+    return np.stack(coordinates(depth, intrinsics), axis=-1)

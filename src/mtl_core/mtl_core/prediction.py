@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from functools import cached_property
@@ -133,11 +134,26 @@ def upsampled_argmax(planes: Planes, size: tuple[int, int]) -> npt.NDArray[np.ui
     Returns:
         (H, W) uint8.
     """
-    best = cv2.resize(planes[0], size, interpolation=cv2.INTER_LINEAR)
-    classes = np.zeros(best.shape, np.uint8)
-    for index, plane in enumerate(planes[1:], start=1):
-        value = cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR)
+    first, *others = _contenders(planes)
+    best = cv2.resize(planes[first], size, interpolation=cv2.INTER_LINEAR)
+    classes = np.full(best.shape, first, np.uint8)
+    for index in others:
+        value = cv2.resize(planes[index], size, interpolation=cv2.INTER_LINEAR)
         wins = cv2.compare(value, best, cv2.CMP_GT)
         cv2.max(best, value, dst=best)
         cv2.copyTo(np.full_like(classes, index), wins, classes)
     return classes
+
+
+def _contenders(planes: Planes) -> npt.NDArray[np.intp]:
+    """Indices of the planes that are the largest anywhere between the cells of the grid.
+
+    Between four cells no plane is above the largest of its four values or below the smallest, so
+    that one whose largest is below another one's smallest, wherever that is, never wins.
+    """
+    padded = np.pad(planes, ((0, 0), (0, 1), (0, 1)), mode="edge")  # a grid of one row has no four
+    rows, columns = planes.shape[1:]
+    corners = [padded[:, y : y + rows, x : x + columns] for y in (0, 1) for x in (0, 1)]
+    least = functools.reduce(np.minimum, corners).max(axis=0)
+    most = functools.reduce(np.maximum, corners)
+    return np.flatnonzero((most >= least).any(axis=(1, 2)))

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header
 
-from mtl_perception.conversion import message_bytes
+from mtl_core.geometry import Intrinsics, coordinates
+from mtl_perception.conversion import room
 
-POINT = np.dtype(
-    {
-        "names": ["x", "y", "z", "bgr", "label", "confidence"],
-        "formats": ["<f4", "<f4", "<f4", ("u1", 3), "u1", "u1"],
-        "offsets": [0, 4, 8, 12, 16, 17],
-        "itemsize": 20,
-    }
-)
-"""A point in memory. Blue, green, red and a zero are the four bytes of the field `rgb`."""
+POINT_BYTES = 20
+"""Of a point in memory: five words of four bytes. The fourth one, the field `rgb`, is blue, green,
+red and a zero; the last one label, confidence and two zeros."""
 
 FIELDS = [
     PointField(name=name, offset=offset, datatype=kind, count=1)
@@ -34,33 +30,45 @@ FIELDS = [
 
 def cloud(
     header: Header,
-    points: npt.NDArray[np.float32],
+    depth: npt.NDArray[np.float32],
+    camera: Intrinsics,
     bgr: npt.NDArray[np.uint8],
     mask: npt.NDArray[np.uint8],
     confidence: npt.NDArray[np.uint8],
 ) -> PointCloud2:
-    """Return an organised cloud.
+    """Return an organised cloud, in metres in the optical frame.
 
     Args:
         header: Shared with the message, not copied.
-        points: (H, W, 3) float32, metres in the optical frame, NaN = unknown.
+        depth: (H, W) float32, metres along Z, NaN = unknown.
+        camera: That these are of.
         bgr: (H, W, 3) uint8.
         mask: (H, W) uint8 class ids, 255 = none.
         confidence: (H, W) uint8, 255 = certain.
     """
     height, width = mask.shape
-    packed = np.zeros((height, width), POINT)
-    for axis, name in enumerate("xyz"):
-        packed[name] = points[..., axis]
-    packed["bgr"], packed["label"], packed["confidence"] = bgr, mask, confidence
-    return PointCloud2(
+    zero = np.zeros_like(mask)
+    words = (
+        *coordinates(depth, camera),
+        _words(*np.moveaxis(bgr, -1, 0), zero),
+        _words(mask, confidence, zero, zero),
+    )
+    message = PointCloud2(
         header=header,
         height=height,
         width=width,
         fields=FIELDS,
         is_bigendian=False,
-        point_step=POINT.itemsize,
-        row_step=POINT.itemsize * width,
-        data=message_bytes(packed),
-        is_dense=not np.isnan(points).any(),
+        point_step=POINT_BYTES,
+        row_step=POINT_BYTES * width,
+        is_dense=not np.isnan(depth).any(),
     )
+    points = room(message.data, (height, width, len(words)), np.float32)
+    cv2.merge(words, dst=points)  # a twentieth of the time of structured arrays
+    return message
+
+
+def _words(*planes: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Four bytes of each pixel as one word."""
+    words: npt.NDArray[np.uint8] = cv2.merge(planes)  # type: ignore[assignment]
+    return words.view(np.float32)[..., 0]

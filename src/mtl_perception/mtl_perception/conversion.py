@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import array
+import math
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from mtl_bags.messages import Convert, Pixels, convert_with_rosbags
@@ -28,11 +29,15 @@ def converter() -> Convert:
     return convert
 
 
-def message_bytes(pixels: npt.NDArray[Any]) -> array.array[int]:
-    """Return a contiguous array's bytes as messages hold them.
+def fill(data: Any, pixels: npt.NDArray[Any]) -> None:
+    """Write a contiguous array into the empty `data` of a message.
 
-    Of all types, `array.array` is the only one that rclpy takes without looking at each byte.
+    It is a copy less than setting it: rclpy keeps an `array.array` of its own.
     """
-    data = array.array("B")
     data.frombytes(pixels.data.cast("B"))
-    return data
+
+
+def room(data: Any, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Return the memory of a message's empty `data` as an array to be written to."""
+    data.frombytes(bytes(math.prod(shape) * np.dtype(dtype).itemsize))
+    return np.frombuffer(data, dtype).reshape(shape)

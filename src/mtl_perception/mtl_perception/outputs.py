@@ -19,14 +19,13 @@ from mtl_bags.camera_info import intrinsics, resized
 from mtl_core.depth import millimetres
 from mtl_core.draw import overlay
 from mtl_core.errors import ModelError
-from mtl_core.geometry import organised_points
 from mtl_core.images import ColourImage
 from mtl_core.interface import DEPTH, LOG_SCALE
 from mtl_core.labels import UNLABELLED, LabelMap
 from mtl_core.prediction import Prediction
 from mtl_perception import topics
 from mtl_perception.cloud import cloud
-from mtl_perception.conversion import message_bytes
+from mtl_perception.conversion import fill
 from mtl_perception.laps import Laps
 from mtl_perception.parameters import Settings
 
@@ -121,8 +120,8 @@ class Answer:
             return None
         depth = self.prediction.depth()
         seen = (self.mask != UNLABELLED) & (depth <= self.settings.max_range)
-        points = organised_points(np.where(seen, depth, np.float32(np.nan)), camera)
-        return cloud(self.header, points, self.picture.bgr(), self.mask, self.confidence)
+        known = np.where(seen, depth, np.float32(np.nan))
+        return cloud(self.header, known, camera, self.picture.bgr(), self.mask, self.confidence)
 
     def camera_info_message(self) -> CameraInfo | None:
         """Return the camera that the outputs are of."""
@@ -224,12 +223,13 @@ def image_message(header: Header, pixels: npt.NDArray[Any], encoding: str) -> Im
     """
     packed = np.ascontiguousarray(pixels)
     height, width = packed.shape[:2]
-    return Image(
+    message = Image(
         header=header,
         height=height,
         width=width,
         encoding=encoding,
         is_bigendian=int(sys.byteorder == "big"),
         step=packed.strides[0],
-        data=message_bytes(packed),
     )
+    fill(message.data, packed)
+    return message

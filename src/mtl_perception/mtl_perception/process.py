@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
+SWITCH_S = 0.0005
+"""How long one Python thread may keep others waiting; a tenth of Python's own, since a frame that
+came waits for its worker meanwhile."""
+
 
 class OwnNode(Protocol):
     """A node that has more to begin and to end than rclpy knows of."""
@@ -49,6 +53,7 @@ def run_node(name: str, make: Callable[[], OwnNode], argv: Sequence[str] | None 
         returns.
     """
     hold_signals()
+    sys.setswitchinterval(SWITCH_S)
     environment.prepare()  # rclpy reads the environment when it is imported
     import rclpy
     from rclpy.exceptions import ParameterException
