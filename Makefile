@@ -51,7 +51,7 @@ HOLD = $(BIN)/python -c 'import numpy; print("numpy==" + numpy.__version__)' > $
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-train setup-dev demo test lint format pytest colcon stress-label browser bench bench-train bench-label bench-pseudo constraints clean
+.PHONY: help setup setup-train setup-dev demo test lint format pytest colcon stress-label browser bench bench-frame bench-train bench-label bench-pseudo constraints clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -96,7 +96,10 @@ constraints: $(DEV) ## resolve constraints/versions.txt anew
 demo: $(RUN) ## play a recording to the real node, results in out/demo (BAG=path: your own)
 	$(BIN)/mtl-demo $(if $(BAG),--bag '$(BAG)')
 
-bench: $(DEV) ## measure the model and the renderer on this machine
+bench: $(DEV) ## measure the node over DDS against the bare network, in out/bench (MINUTES=n: of overload; 10)
+	$(BIN)/python benchmarks/node.py --soak-minutes $(or $(MINUTES),10)
+
+bench-frame: $(DEV) ## measure the model's parts and the renderer on this machine
 	$(BIN)/python benchmarks/frame.py
 	$(BIN)/python benchmarks/rooms.py
 

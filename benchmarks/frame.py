@@ -1,6 +1,6 @@
 """Measure what one frame costs on this machine.
 
-Prints milliseconds, and writes them with the machine's description to `out/bench.json`.
+Prints milliseconds, and writes them with the machine's description to `out/bench-frame.json`.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         rows[name] = {"p50": round(p50, 2), "p95": round(p95, 2)}
         print(f"{name:<44}{p50:>9.1f}{p95:>9.1f}", flush=True)
 
-    out = Path("out/bench.json")
+    out = Path("out/bench-frame.json")
     out.parent.mkdir(exist_ok=True)
     machine = {"machine": platform.machine(), "cores": os.cpu_count()}
     setting = {"model": model.name, "threads": options.threads, "ort": onnxruntime.__version__}
