@@ -204,9 +204,9 @@ class Peer:
         self.got[name][nanoseconds(message.header.stamp)] = message
 
     # ---- camera --------------------------------------------------------------------------------
-    def send(self, frame: Image | CompressedImage) -> int:
+    def send(self, frame: Image | CompressedImage, stamp: int | None = None) -> int:
         """Stamps and publishes a frame after its camera_info; returns its stamp in ns."""
-        stamp = next(self._stamps)
+        stamp = next(self._stamps) if stamp is None else stamp
         frame.header.stamp = Time(sec=stamp // 10**9, nanosec=stamp % 10**9)
         if self.camera:
             self.camera.header = frame.header

@@ -120,12 +120,13 @@ def test_of_a_large_cloud_some_points_are_looked_at():
 def test_our_own_cloud_can_be_read():
     messages = pytest.importorskip("sensor_msgs.msg")
     own = pytest.importorskip("mtl_perception.cloud")
-    grid = organised_points(TRUE, CAMERA)
-    grid[:10] = np.nan
-    plain = np.zeros((H, W), np.uint8)
-    made = own.cloud(messages.Image().header, grid, np.zeros((H, W, 3), np.uint8), plain, plain)
+    depth = TRUE.copy()
+    depth[:10] = np.nan
+    plain, black = np.zeros((H, W), np.uint8), np.zeros((H, W, 3), np.uint8)
+    made = own.cloud(messages.Image().header, depth, CAMERA, black, plain, plain)
     made.header.stamp.sec = 1
-    np.testing.assert_array_equal(read_points(made).points, grid[10:].reshape(-1, 3))
+    expected = organised_points(TRUE, CAMERA)[10:].reshape(-1, 3)
+    np.testing.assert_array_equal(read_points(made).points, expected)
 
 
 @pytest.mark.parametrize(

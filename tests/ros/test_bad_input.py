@@ -12,7 +12,8 @@ from diagnostic_msgs.msg import DiagnosticStatus
 
 import frames
 from mtl_perception import topics
-from peer import Peer, student
+from mtl_perception.domain import own_domain
+from peer import PATIENCE_S, NodeProcess, Peer, student
 from tiny_student import HEIGHT, WIDTH
 
 pytestmark = pytest.mark.ros
@@ -152,3 +153,20 @@ def test_a_frame_that_changes_size_and_encoding_on_the_way_is_just_another_frame
         answer = raw.ask(frames.image(picture, encoding))
         sizes = {(m.height, m.width) for m in answer.values()}
         assert sizes == {picture.shape[:2]}
+
+
+def test_stamps_may_be_zero_and_go_backwards_as_in_a_loop(raw: Peer) -> None:
+    stamps = [9_000_000_000, 8_000_000_000, 0, 9_000_000_000]
+    for stamp in stamps:
+        raw.got.clear()
+        raw.send(frames.image(), stamp)
+        raw.wait(lambda s=stamp: all(s in raw.got[name] for name in OUTPUTS), f"answer to {stamp}")
+    assert raw.report()[0].level == DiagnosticStatus.OK
+
+
+@pytest.mark.parametrize("rule", ["image:=/1bad", "image:=a//b", "image:='a b'"])
+def test_a_topic_name_that_is_none_ends_the_node_with_the_reason(tmp_path: Path, rule: str) -> None:
+    with own_domain() as domain, NodeProcess(tmp_path / "log", domain, "-r", rule) as node:
+        assert node.process.wait(PATIENCE_S) == 1
+        assert rule in node.log
+        assert "Traceback" not in node.log

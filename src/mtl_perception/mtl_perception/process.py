@@ -49,7 +49,7 @@ def run_node(name: str, make: Callable[[], OwnNode], argv: Sequence[str] | None 
         argv: The process's arguments, ROS's own after `--ros-args`; None for those of `sys`.
 
     Returns:
-        0, or 1 if a parameter was refused at start or the node cannot be made; or what `autostart`
+        0, or 1 if an argument was refused at start or the node cannot be made; or what `autostart`
         returns.
     """
     hold_signals()
@@ -59,9 +59,14 @@ def run_node(name: str, make: Callable[[], OwnNode], argv: Sequence[str] | None 
     from rclpy.exceptions import ParameterException
     from rclpy.signals import SignalHandlerOptions
 
-    rclpy.init(
-        args=None if argv is None else list(argv), signal_handler_options=SignalHandlerOptions.NO
-    )
+    try:
+        rclpy.init(
+            args=None if argv is None else list(argv),
+            signal_handler_options=SignalHandlerOptions.NO,
+        )
+    except RuntimeError as err:  # what rclpy calls a remapping that is none, for one
+        print(f"{name}: {err}", file=sys.stderr)
+        return 1
     try:
         node = make()
     except (ParameterException, MtlError, PerceptionError) as err:
