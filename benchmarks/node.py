@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import cycle
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from mtl_core.providers import Runtime
 from mtl_perception import environment, topics
 from mtl_perception.demo.process import NodeProcess, running
 from mtl_perception.domain import own_domain
+from mtl_perception.laps import WINDOW
 from mtl_perception.models import StudentPredictor, find_model, int8_beside
 
 environment.prepare()  # before rclpy is imported
@@ -57,6 +58,7 @@ EVERYTHING = {
 DIAGNOSTICS = "diagnostic_msgs/msg/DiagnosticArray"
 PATIENCE_S = 60.0
 OVERLOAD = 3.0
+IDLE_S = 20.0
 SLACK = 3.0
 """How much slower than the bare network frames come where nothing is to be dropped."""
 
@@ -234,7 +236,7 @@ def percentiles(values: Sequence[float]) -> dict[str, float]:
     return {f"p{p}": round(float(np.percentile(values, p)), 2) for p in (50, 95, 99)}
 
 
-def bare_ms(model: Path, recording: Recording, seconds: float) -> list[float]:
+def bare_ms(model: Path, recording: Recording, count: int) -> list[float]:
     """Times of the bare network on the recording's frames, one thread."""
     predictor = StudentPredictor(model, Runtime(threads=1))
     prepare = Preprocessor(predictor.card.input)
@@ -245,14 +247,11 @@ def bare_ms(model: Path, recording: Recording, seconds: float) -> list[float]:
     for tensor in tensors[:3]:
         predictor.model.run({INPUT: tensor})
     taken: list[float] = []
-    end = time.monotonic() + seconds
-    for tensor in cycle(tensors):
+    for tensor in islice(cycle(tensors), count):
         start = time.perf_counter()
         predictor.model.run({INPUT: tensor})
         taken.append(1000 * (time.perf_counter() - start))
-        if time.monotonic() > end:
-            return taken
-    raise AssertionError
+    return taken
 
 
 class Bench:
@@ -260,34 +259,35 @@ class Bench:
 
     Args:
         folder: For what is written on the way.
-        seconds: Of each measurement.
+        frames: Answered in each measurement; the node's own percentiles are of its last `WINDOW`.
     """
 
-    def __init__(self, folder: Path, seconds: float) -> None:
+    def __init__(self, folder: Path, frames: int) -> None:
         """Render the recording."""
-        self._folder, self._seconds = folder, seconds
+        self._folder, self._frames = folder, frames
         self.recording = Recording.render(folder / "recording")
 
     def compared(
         self, model: Path, outputs: Mapping[str, str], **parameters: object
     ) -> dict[str, Any]:
-        """A node at half of what it can do, and the bare network before and after."""
-        bare = bare_ms(model, self.recording, self._seconds / 2)
+        """A node at a third of what the bare network can do, and that before and after."""
+        bare = bare_ms(model, self.recording, self._frames // 2)
         period = SLACK * float(np.median(bare)) / 1000
         with probe(self._folder, outputs, model=model, **parameters) as node:
             found = self._measured(node, period)
-        bare += bare_ms(model, self.recording, self._seconds / 2)
+        bare += bare_ms(model, self.recording, self._frames // 2)
         share = percentiles(bare)["p50"] / found["callback_to_publish_ms"]["p50"]
         return {"bare_ms": percentiles(bare), **found, "share_of_inference": round(share, 3)}
 
-    def _measured(self, node: Probe, period: float) -> dict[str, Any]:
+    def _measured(self, node: Probe, period: float, share: float = 1.0) -> dict[str, Any]:
+        """Play at this period, of which the node is expected to answer so large a share."""
         node.play(self.recording.frames, 3.0, period)
         node.settle()
         node.forget()
         before = node.settle()
         usage = Usage(node.process.process.pid)
         cpu_s, start = usage.seconds, time.monotonic()
-        node.play(self.recording.frames, self._seconds, period)
+        node.play(self.recording.frames, self._frames * period / share, period)
         cpu_s, seconds = usage.seconds - cpu_s, time.monotonic() - start
         said = node.settle()
         latencies = node.latencies_ms()
@@ -313,10 +313,10 @@ class Bench:
         """Frames come three times as fast as the node answers, at one that is measured first."""
         with probe(self._folder, PAIR, model=model) as node:
             service = self._measured(
-                node, SLACK * np.median(bare_ms(model, self.recording, 2.0)) / 1000
+                node, SLACK * np.median(bare_ms(model, self.recording, 50)) / 1000
             )
             service_ms = service["callback_to_publish_ms"]["p50"]
-            found = self._measured(node, service_ms / 1000 / OVERLOAD)
+            found = self._measured(node, service_ms / 1000 / OVERLOAD, 1 / OVERLOAD)
             return {
                 "service_ms": service_ms,
                 "overload": OVERLOAD,
@@ -331,14 +331,14 @@ class Bench:
             usage = Usage(node.process.process.pid)
             cpu_s, start = usage.seconds, time.monotonic()
             if hz:
-                node.play(self.recording.frames, self._seconds, 1 / hz)
+                node.play(self.recording.frames, IDLE_S, 1 / hz)
             else:
-                time.sleep(self._seconds)
+                time.sleep(IDLE_S)
             return round((usage.seconds - cpu_s) / (time.monotonic() - start), 4)
 
     def cameras(self, model: Path, names: Sequence[str]) -> dict[str, Any]:
         """Several cameras at the rate that they can be served at together, with some slack."""
-        period = SLACK * len(names) * float(np.median(bare_ms(model, self.recording, 2.0))) / 1000
+        period = SLACK * len(names) * float(np.median(bare_ms(model, self.recording, 50))) / 1000
         with probe(self._folder, PAIR, names, model=model) as node:
             found = self._measured(node, period)
             answered = {name: int(said["answered"]) for name, said in node.reports.items()}
@@ -348,7 +348,7 @@ class Bench:
         """Overload for long: what memory, latency and threads do."""
         with probe(self._folder, PAIR, model=model) as node:
             usage = Usage(node.process.process.pid)
-            period = float(np.median(bare_ms(model, self.recording, 2.0))) / 1000 / OVERLOAD
+            period = float(np.median(bare_ms(model, self.recording, 50))) / 1000 / OVERLOAD
             rows = []
             for _ in tqdm(range(max(round(minutes * 3), 3)), desc="soak", unit="20 s"):
                 node.forget()
@@ -426,7 +426,7 @@ def large_student(folder: Path) -> Path:
 def measured(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Run all that is asked for."""
     model = find_model(options.model)
-    bench = Bench(folder, options.seconds)
+    bench = Bench(folder, options.frames)
     found: dict[str, Any] = {"machine": machine(), "model": model.name}
     steps: dict[str, Callable[[], Any]] = {
         "mask_depth": lambda: bench.compared(model, PAIR),
@@ -439,7 +439,7 @@ def measured(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "idle_at_15_hz": lambda: bench.idle(model, 15.0),
     }
     if int8_beside(model).is_file():
-        steps["int8"] = lambda: bench.compared(model, PAIR, precision="int8")
+        steps["int8"] = lambda: bench.compared(int8_beside(model), PAIR)
     if options.soak_minutes:
         steps["soak"] = lambda: bench.soak(model, options.soak_minutes)
     for name, step in steps.items():
@@ -488,7 +488,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--model", default="", help="ONNX file or name; default: the package's")
-    parser.add_argument("--seconds", type=float, default=20.0, help="for each row; default: 20")
+    parser.add_argument(
+        "--frames", type=int, default=WINDOW + 10, help="answered for each row; default: 310"
+    )
     parser.add_argument(
         "--soak-minutes", type=float, default=0.0, help="of overload; default: none"
     )

@@ -101,6 +101,9 @@ def test_a_distortion_is_a_fault_only_where_images_may_not_be_rectified() -> Non
     assert "distortion 0.1, -0.05" in known.fault
     assert view(info, image, fallback_fx=300.0, rectified=False).fx == 300.0
     assert view(message(CAMERA), image, rectified=False).fault == ""
+    for none in (np.nan, -1.0, 0.0):
+        info.k = np.array(info.k) * 0 + none
+        assert view(info, image, rectified=False).fx == CAMERA.fx  # P is all there is
 
 
 @pytest.mark.parametrize("fx", [np.nan, 0.0, np.inf, -1.0])

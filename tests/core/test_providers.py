@@ -192,3 +192,15 @@ def test_cpus_that_gain_by_int8_say_so(tmp_path: Path, flags: str, gains: bool) 
     info.write_text(f"processor\t: 0\nflags\t\t: sse {flags}\n")
     assert has_vnni(info) == gains
     assert not has_vnni(tmp_path / "nothing")
+
+
+def test_a_damaged_file_is_said_in_our_words_whatever_is_asked_for(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.onnx"
+    bad.write_bytes(b"not a model")
+    for asked in CHOICES:
+        with pytest.raises(ModelError, match="expected an ONNX model"):
+            OnnxModel(bad, Runtime(provider=asked, cache=tmp_path))
+
+
+def test_a_run_never_changes_the_provider_silently(path: Path) -> None:
+    assert not OnnxModel(path)._session._enable_fallback

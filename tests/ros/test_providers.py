@@ -72,3 +72,13 @@ def test_build_only_ends_when_all_is_built(
     with own_domain() as domain, NodeProcess(tmp_path / "log", domain, *arguments) as node:
         assert node.process.wait(PATIENCE_S) == status
         assert ("no such model file" in node.log) == bool(status)
+
+
+@needs_no_cuda
+def test_build_only_fails_where_what_is_asked_for_cannot_be_had(
+    model: Path, tmp_path: Path
+) -> None:
+    arguments = given(model=model, provider="tensorrt", build_only="true", cache=tmp_path)
+    with own_domain() as domain, NodeProcess(tmp_path / "log", domain, *arguments) as node:
+        assert node.process.wait(PATIENCE_S) == 1
+        assert "asked for tensorrt, got CPUExecutionProvider" in node.log

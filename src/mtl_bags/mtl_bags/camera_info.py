@@ -45,7 +45,9 @@ def view(
     if fault := _fx_fault(info):
         return View(info, fallback_fx or None, fault)
     if not rectified and (fault := _distortion_fault(info)):
-        return View(info, fallback_fx or float(info.k[0]) or focal_length(info), fault)
+        raw = float(info.k[0])
+        known = raw if math.isfinite(raw) and raw > 0 else focal_length(info)
+        return View(info, fallback_fx or known, fault)
     return View(info, focal_length(info), "")
 
 

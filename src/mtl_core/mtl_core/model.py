@@ -131,7 +131,6 @@ class OnnxModel:
 
 
 def _open(path: Path, runtime: Runtime, names: Sequence[str]) -> ort.InferenceSession:
-    wanted = [(name, providers.options(name, runtime, path)) for name in names]
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.intra_op_num_threads = runtime.threads
@@ -139,9 +138,14 @@ def _open(path: Path, runtime: Runtime, names: Sequence[str]) -> ort.InferenceSe
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     try:
-        return ort.InferenceSession(str(path), options, providers=wanted)
+        wanted = [(name, providers.options(name, runtime, path)) for name in names]
+        session = ort.InferenceSession(str(path), options, providers=wanted)
+    except ModelError:
+        raise
     except Exception as err:  # ONNX Runtime's errors share no root but Exception.
         raise ModelError(f"{path}: expected an ONNX model, ONNX Runtime says: {err}") from err
+    session.disable_fallback()  # to another provider in the middle of a run, without a word
+    return session
 
 
 def _read_card(path: Path, session: ort.InferenceSession) -> ModelCard:

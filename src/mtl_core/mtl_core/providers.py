@@ -200,7 +200,8 @@ def _profile(model: Path, max_batch: int) -> Options:
 def engine_folder(cache: Path, model: Path) -> Path:
     """Where TensorRT's engine and timing cache of a model lie, made if missing.
 
-    Engines fit one model, one device and one version of ONNX Runtime, all of which the name has.
+    Engines fit one model, one device and one version of ONNX Runtime, which the name has, and one
+    of TensorRT, which it has not: after an upgrade of TensorRT alone the folder is to be removed.
 
     Raises:
         ModelError: It cannot be made.

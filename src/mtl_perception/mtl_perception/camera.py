@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
@@ -145,6 +146,8 @@ class Camera:
         if wanted == bool(self._inputs):
             return
         self.begin()
+        if self._correction is not None:
+            self._correction.reset()  # what was learned is of another time
         if wanted:
             self._inputs = self._subscribe()
         else:
@@ -290,8 +293,8 @@ class Camera:
             text = f"no image on {self.image_topic} for {silent:.0f} s; {self._offers()}"
             return Complaint(DiagnosticStatus.STALE, text)
         fault = self._fault
-        if not fault and self._correction is not None and limit:
-            fault = self._correction.fault(limit)
+        if not fault and self._correction is not None and self._inputs:
+            fault = self._correction.fault(limit or math.inf)
         return Complaint(DiagnosticStatus.WARN, fault) if fault else None
 
     def facts(self) -> dict[str, str]:

@@ -37,11 +37,20 @@ def load_student(node: Node, model: str) -> StudentPredictor:
     """
     runtime = runtime_of(node)
     on_cpu = candidates(runtime).names[0] == CPU
+    predictor = _load(node, model, runtime, on_cpu)
+    if predictor.provider == CPU and not on_cpu:  # its libraries load, but there is no device
+        verdict = predictor.model.verdict
+        predictor = _load(node, model, replace(runtime, max_batch=_batch(node, on_cpu=True)), True)
+        predictor.model.verdict = verdict
+    return predictor
+
+
+def _load(node: Node, model: str, runtime: Runtime, on_cpu: bool) -> StudentPredictor:
     path = in_precision(find_model(model), parameters.value(node, "precision"), on_cpu)
     say = node.get_logger().info
     with told_while(say, f"loading {path.name}", _hint(runtime)):
         predictor = StudentPredictor(path, runtime)
-        for count in {1, predictor.max_batch}:
+        for count in range(1, predictor.max_batch + 1):  # each size is prepared on its own
             predictor.predict_batch([_BLANK] * count, [None] * count)
     return predictor
 
@@ -58,10 +67,13 @@ def runtime_of(node: Node) -> Runtime:
         required=parameters.value(node, "provider_required"),
         cache=Path(cache).expanduser() if cache else None,
     )
-    batch = parameters.value(node, "max_batch")
-    if not batch and candidates(runtime).names[0] != CPU:
-        batch = len(parameters.value(node, "cameras"))
-    return replace(runtime, max_batch=max(batch, 1))
+    on_cpu = candidates(runtime).names[0] == CPU
+    return replace(runtime, max_batch=_batch(node, on_cpu))
+
+
+def _batch(node: Node, on_cpu: bool) -> int:
+    cameras = len(parameters.value(node, "cameras"))
+    return parameters.value(node, "max_batch") or (1 if on_cpu else cameras)
 
 
 def in_precision(

@@ -160,9 +160,12 @@ class Pipeline:
                 self._predict([question])
             return
         for question, prediction in zip(asked, predictions, strict=True):
-            question.camera.answered(question, prediction, self.predictor.depth)
             question.laps.switch("wait")  # for those before it
             question.laps.move("pre", "infer", self.predictor.inference_s)
+            try:
+                question.camera.answered(question, prediction, self.predictor.depth)
+            except Exception as err:
+                self._reject(question.camera, err)
 
     def _publish(self, question: Question) -> None:
         try:

@@ -94,6 +94,12 @@ def hold_signals() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
 
 
+def release_signals() -> None:
+    """Let SIGINT and SIGTERM end the process as they do where nobody holds them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+
 def spin_until_signal(node: Node, live: CallbackGroup | None = None) -> None:
     """Run a node's callbacks until a signal that `hold_signals` holds arrives.
 
@@ -153,15 +159,14 @@ def executor_of(node: Node, live: CallbackGroup | None = None) -> Iterator[Execu
 @contextmanager
 def _beside(executor: Executor) -> Iterator[None]:
     """Let a thread run an executor; what goes wrong there ends the process, and is raised here."""
-    from rclpy.executors import ExternalShutdownException, ShutdownException
+    from rclpy.task import Future
 
+    stop: Future[None] = Future()
     faults: list[Exception] = []
 
     def spin() -> None:
         try:
-            executor.spin()
-        except (ExternalShutdownException, ShutdownException):
-            return
+            executor.spin_until_future_complete(stop)
         except Exception as err:
             faults.append(err)
             os.kill(os.getpid(), signal.SIGTERM)
@@ -171,7 +176,9 @@ def _beside(executor: Executor) -> Iterator[None]:
     try:
         yield
     finally:
+        stop.set_result(None)
+        executor.wake()
+        thread.join()  # an executor that is shut down at work fails there
         executor.shutdown()
-        thread.join()
     for fault in faults:
         raise fault

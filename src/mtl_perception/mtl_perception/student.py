@@ -15,6 +15,7 @@ from mtl_perception import parameters, topics
 from mtl_perception.errors import PerceptionError
 from mtl_perception.health import Health
 from mtl_perception.pipeline import Pipeline
+from mtl_perception.process import release_signals
 
 REPORT_PERIOD_S = 1.0
 LOOK_PERIOD_S = 0.25
@@ -57,13 +58,20 @@ class StudentNode(LifecycleNode):
             The exit status if there is nothing more to do: `build_only` ended, well or not.
         """
         if parameters.value(self, "build_only"):
-            built = self.trigger_configure() == TransitionCallbackReturn.SUCCESS
-            return 0 if built else 1
+            return self._build()
         if not parameters.value(self, "autostart"):
             return None
         if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
             self.trigger_activate()
         return None
+
+    def _build(self) -> int:
+        release_signals()  # it may take minutes
+        self.trigger_configure()
+        if self._pipeline is None:
+            return 1
+        verdict = self._pipeline.predictor.model.verdict
+        return 1 if verdict.fallback else 0
 
     def _know_cameras(self) -> None:
         """Count for the cameras that the parameter names; those known already go on."""
