@@ -403,7 +403,7 @@ def large_student(folder: Path) -> Path:
     """A 480x640 student of random weights, which takes as long as a trained one."""
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
     import untrained
-    from mtl_training.config import DataConfig, NetworkConfig, TrainConfig
+    from mtl_training.config import DataConfig, NetworkConfig, ScheduleConfig, TrainConfig
     from mtl_training.export import export, write_card
     from mtl_training.models import TorchModel, load_trained
     from mtl_training.tasks.registry import TaskConfig
@@ -414,6 +414,7 @@ def large_student(folder: Path) -> Path:
         tasks=TaskConfig(("segmentation", "depth"), "nyu13", 518.86, 0.3, 12.0),
         network=NetworkConfig("student", 480, 640),
         data=(DataConfig("rooms", frames=1),),
+        schedule=ScheduleConfig(steps=1),
     )
     folder.mkdir()
     model = TorchModel(load_trained(untrained.run(folder, config)))

@@ -30,7 +30,7 @@ from mtl_core.metrics import ConfusionMatrix, DepthErrors
 from mtl_core.predictor import OnnxPredictor
 from mtl_perception.models import find_model
 
-ROOMS, FRAMES = (30, 31, 32), 24
+ROOMS, FRAMES = (30, 31, 32, 40, 41, 42), 24
 
 Pictures = dict[str, npt.NDArray[Any]]
 

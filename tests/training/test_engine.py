@@ -168,6 +168,32 @@ def test_a_run_starts_from_the_weights_of_another(config, made_data, tmp_path, h
     assert ended.record["start"] == begun.record
 
 
+def test_what_is_left_lies_between_start_and_what_was_learned(config, made_data, tmp_path, here):
+    train(config, tmp_path / "start", here)
+    tuned = replace(with_steps(config, 3, backbone_lr=1e-3), start=str(tmp_path / "start"))
+    mixed = replace(tuned, schedule=replace(tuned.schedule, start_share=0.25))
+    for name, one in (("tuned", tuned), ("mixed", mixed)):
+        train(one, tmp_path / name, here)
+    start, end, mean = (load_trained(tmp_path / n).weights for n in ("start", "tuned", "mixed"))
+    assert any(not torch.equal(start[name], end[name]) for name in start)
+    for name, weight in mean.items():
+        if weight.is_floating_point():
+            torch.testing.assert_close(weight, 0.75 * end[name] + 0.25 * start[name])
+        else:
+            assert torch.equal(weight, end[name])
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0])
+def test_a_share_that_is_none_is_refused(config, share):
+    with pytest.raises(ConfigError, match=r"start_share in \[0, 1\) expected"):
+        replace(config.schedule, start_share=share)
+
+
+def test_a_share_of_nothing_is_refused(config):
+    with pytest.raises(ConfigError, match="start_share: a start expected"):
+        replace(config, schedule=replace(config.schedule, start_share=0.5))
+
+
 def test_weights_of_another_architecture_are_refused_by_name(
     config, teacher_config, made_data, tmp_path, here
 ):

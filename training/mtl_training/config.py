@@ -89,6 +89,9 @@ class ScheduleConfig(Settings):
             predicts at a larger size than it was trained at makes up for that, and costs less to
             train (Touvron et al., "Fixing the train-test resolution discrepancy", NeurIPS 2019).
         max_zoom: Augmentation's largest zoom.
+        start_share: Share that the weights of `start` have in those that are left. The mean of a
+            network and what it was tuned to on other data is often better than either on both
+            (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022).
     """
 
     steps: int
@@ -101,9 +104,12 @@ class ScheduleConfig(Settings):
     balanced: bool = False
     crop: tuple[int, ...] = ()
     max_zoom: float = 1.5
+    start_share: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse what cannot train anything."""
+        if not 0 <= self.start_share < 1:
+            raise ConfigError(f"start_share in [0, 1) expected, got {self.start_share}")
         if self.crop and (len(self.crop) != 2 or any(n <= 0 or n % 32 for n in self.crop)):
             raise ConfigError(
                 f"crop: height and width, multiples of 32, expected, got {list(self.crop)}"
@@ -207,6 +213,8 @@ class TrainConfig(Settings):
         """Refuse an empty list of data, and weights of tasks that are not learned."""
         if not self.data:
             raise ConfigError("data: at least one source expected, got none")
+        if self.schedule.start_share and not self.start:
+            raise ConfigError("start_share: a start expected that it is a share of, got none")
         if unknown := sorted(self.losses.task_weights.keys() - set(self.tasks.names)):
             raise ConfigError(
                 f"task_weights: {', '.join(unknown)} not learned, "

@@ -135,8 +135,20 @@ def _learn(fabric: Fabric, config: TrainConfig, folder: Path, machine: Machine) 
                 run.save(path)
     if fabric.is_global_zero:
         record = checkpoint.read_record(folder / checkpoint.RECORD)
-        state = run.network.state_dict()
+        state = _with_start(config, run.network.state_dict())
         checkpoint.save(folder / checkpoint.WEIGHTS, state, {"record": record})
+
+
+def _with_start(config: TrainConfig, learned: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """What was learned, and the share that the configuration leaves to what it began with."""
+    share = config.schedule.start_share
+    if not share:
+        return learned
+    begun = checkpoint.load_trained(Path(config.start)).weights
+    return {
+        name: tensor.cpu().lerp(begun[name], share) if tensor.is_floating_point() else tensor
+        for name, tensor in learned.items()
+    }
 
 
 def _check_finite(norm: Tensor | None, losses: Mapping[str, Tensor], step: int) -> None:
