@@ -321,7 +321,7 @@ class Bench:
                 "service_ms": service_ms,
                 "overload": OVERLOAD,
                 **found,
-                "passed_over": passed_over(node, found["stages_p50_ms"]["infer"]),
+                "passed_over": passed_over(node, found),
             }
 
     def idle(self, model: Path, hz: float) -> float:
@@ -363,19 +363,21 @@ class Bench:
         }
 
 
-def passed_over(node: Probe, infer_ms: float) -> int:
-    """Results of a frame although a newer one had been sent when its inference began.
+def passed_over(node: Probe, found: Mapping[str, Any]) -> int:
+    """Results of a frame although a newer one had come when its inference began.
 
-    Inference began so long before the result came as inference takes; what was sent less than
-    3 ms before that may have been on its way.
+    When that was is reckoned back from the last result's arrival, by the medians of what lies
+    between: the way there and back, sending, making and inference.
     """
+    after = sum(found["stages_p50_ms"][stage] for stage in ("infer", "post", "publish"))
+    way = found["stamp_to_receive_ms"]["p50"] - found["callback_to_publish_ms"]["p50"]
     sent = np.array(sorted(node.sent[""].values()))
     count = 0
-    for stamp, came in node.came[topics.MASK].items():
-        if stamp in node.sent[""]:
-            began = came - infer_ms / 1000
-            newest = sent[np.searchsorted(sent, began - 0.003) - 1]
-            count += bool(newest > node.sent[""][stamp])
+    for stamp, at in node.sent[""].items():
+        if all(stamp in came for came in node.came.values()):
+            last = max(came[stamp] for came in node.came.values())
+            newest = sent[np.searchsorted(sent, last - (after + way) / 1000) - 1]
+            count += bool(newest > at)
     return count
 
 

@@ -63,6 +63,18 @@ def test_nobody_who_waits_is_passed_over_twice(arrivals: list[str], most: int) -
             assert served - since.pop(item) <= len(SOURCES)
 
 
+def test_what_comes_while_a_source_is_served_can_be_taken_instead() -> None:
+    slots: Slots[str, int] = Slots(SOURCES)
+    slots.put("front", 1)
+    assert slots.take() == [1]
+    assert slots.newer("front") is None
+    slots.put("left", 2)
+    slots.put("front", 3)
+    assert slots.newer("front") == 3
+    assert slots.newer("front") is None
+    assert slots.take(3) == [2]
+
+
 def test_sources_that_always_wait_are_served_in_turn() -> None:
     slots: Slots[str, str] = Slots(SOURCES)
     turns: list[str] = []

@@ -48,6 +48,11 @@ class Slots(Generic[S, T]):
             self._turns.extend(served)
             return [self._waiting.pop(source) for source in served]
 
+    def newer(self, source: S) -> T | None:
+        """Remove what came meanwhile from a source that is being served; None if nothing did."""
+        with self._changed:
+            return self._waiting.pop(source, None)
+
     def close(self) -> list[S]:
         """Wake all who wait; returns whose items were dropped. May be called twice."""
         with self._changed:
@@ -84,6 +89,10 @@ class Worker(Generic[S, T]):
     def offer(self, source: S, item: T) -> int:
         """Leave an item for the thread; returns how many were dropped for it (0 or 1)."""
         return self._slots.put(source, item)
+
+    def newer(self, source: S) -> T | None:
+        """See `Slots.newer`; for the function that items are handed to."""
+        return self._slots.newer(source)
 
     def stop(self) -> list[S]:
         """Let the thread finish the items at hand and join it; returns whose items were dropped."""

@@ -138,6 +138,14 @@ class Pipeline:
                 self._publish(question)
 
     def _question(self, arrived: Arrived) -> Question | None:
+        """Decode a frame, or the one that came while it was decoded: inference is of the newest."""
+        question, worker = self._decoded(arrived), self._worker
+        while question and worker and (newer := worker.newer(arrived.camera)):
+            arrived.camera.health.drop(1)
+            question = self._decoded(newer)
+        return question
+
+    def _decoded(self, arrived: Arrived) -> Question | None:
         try:
             return arrived.camera.question(arrived)
         except Exception as err:  # one bad frame must not end the thread that serves the next
