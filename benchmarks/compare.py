@@ -14,6 +14,7 @@ import numpy as np
 
 from mtl_core.interface import IMAGE
 from mtl_core.model import OnnxModel
+from mtl_core.providers import Runtime
 from mtl_perception.models import find_model
 
 
@@ -41,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=200, help="default: 200")
     options = parser.parse_args(argv)
     paths = [find_model(name) for name in options.models]
-    taken = seconds([OnnxModel(path, options.threads) for path in paths], options.rounds)
+    taken = seconds([OnnxModel(path, Runtime(options.threads)) for path in paths], options.rounds)
     ratios = taken / taken[:, :1]
     print(f"{'':<44}{'p50 [ms]':>10}{'ratio p50':>11}{'p5':>7}{'p95':>7}")
     for path, ms, ratio in zip(paths, 1000 * taken.T, ratios.T, strict=True):
