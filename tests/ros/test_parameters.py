@@ -10,7 +10,8 @@ import sys
 import pytest
 import yaml
 
-from mtl_perception.parameters import STUDENT, TEACHER, Spec
+from mtl_perception.parameter_tables import STUDENT, TEACHER
+from mtl_perception.parameters import Spec
 from mtl_perception.resources import share_path
 from peer import Peer
 

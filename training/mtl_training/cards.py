@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from mtl_core.card import CLASSES, ModelCard
+from mtl_core.card import CLASSES, INT8, ModelCard
 from mtl_core.labels import LabelMap
 from mtl_training.config import DataConfig
 from mtl_training.learning.checkpoint import Trained
@@ -21,9 +21,6 @@ class Terms(NamedTuple):
 
 TEMPERATURE = "temperature_"
 """Beginning of the names under which a card's metrics have what uncertainties were scaled with."""
-
-INT8 = "-int8"
-"""Ending of the names of networks in int8."""
 
 _NYU = "offered for research, without a licence for other use"
 TERMS: dict[str, Terms] = {

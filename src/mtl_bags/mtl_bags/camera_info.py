@@ -40,8 +40,9 @@ def view(
         rectified: The image is, whatever camera_info says of distortion; if it may not be, a
             distortion is a fault, and without a fallback the focal length of K holds.
     """
-    if info is None or (fault := _size_fault(info, image)):
-        return View(None, fallback_fx or None, _size_fault(info, image))
+    fault = _size_fault(info, image)
+    if info is None or fault:
+        return View(None, fallback_fx or None, fault)
     if fault := _fx_fault(info):
         return View(info, fallback_fx or None, fault)
     if not rectified and (fault := _distortion_fault(info)):

@@ -20,6 +20,9 @@ T = TypeVar("T")
 METADATA_KEY = "mtl_model_card"
 """Key in ONNX `metadata_props` under which the card stands as JSON."""
 
+INT8 = "-int8"
+"""Ending of the names of networks in int8, and of their files: each is the twin of a float one."""
+
 SCHEMA = 1
 """Version of the card's layout; a card of another version is refused, never guessed at."""
 

@@ -40,12 +40,13 @@ def load_student(node: Node, model: str) -> StudentPredictor:
     predictor = _load(node, model, runtime, on_cpu)
     if predictor.provider == CPU and not on_cpu:  # its libraries load, but there is no device
         verdict = predictor.model.verdict
-        predictor = _load(node, model, replace(runtime, max_batch=_batch(node, on_cpu=True)), True)
+        predictor = _load(node, model, runtime, on_cpu=True)
         predictor.model.verdict = verdict
     return predictor
 
 
 def _load(node: Node, model: str, runtime: Runtime, on_cpu: bool) -> StudentPredictor:
+    runtime = replace(runtime, max_batch=_batch(node, on_cpu))
     path = in_precision(find_model(model), parameters.value(node, "precision"), on_cpu)
     say = node.get_logger().info
     with told_while(say, f"loading {path.name}", _hint(runtime)):
@@ -56,22 +57,18 @@ def _load(node: Node, model: str, runtime: Runtime, on_cpu: bool) -> StudentPred
 
 
 def runtime_of(node: Node) -> Runtime:
-    """How the node's parameters ask for a model to be run.
-
-    Batches take several images on a GPU only: on a CPU they make the first one wait for the last.
-    """
+    """How the node's parameters ask for a model to be run, but for batches; see `_batch`."""
     cache = parameters.value(node, "cache")
-    runtime = Runtime(
+    return Runtime(
         threads=parameters.value(node, "threads"),
         provider=parameters.value(node, "provider"),
         required=parameters.value(node, "provider_required"),
         cache=Path(cache).expanduser() if cache else None,
     )
-    on_cpu = candidates(runtime).names[0] == CPU
-    return replace(runtime, max_batch=_batch(node, on_cpu))
 
 
 def _batch(node: Node, on_cpu: bool) -> int:
+    """Images of one inference at most: on a CPU a batch makes its first one wait for the last."""
     cameras = len(parameters.value(node, "cameras"))
     return parameters.value(node, "max_batch") or (1 if on_cpu else cameras)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from mtl_core.card import Role
+from mtl_core.card import INT8, Role
 from mtl_core.errors import ModelError
 from mtl_core.interface import DEPTH, SEGMENTATION, main_outputs
 from mtl_core.predictor import OnnxPredictor
@@ -15,9 +15,6 @@ from mtl_perception.errors import PerceptionError
 from mtl_perception.resources import share_path
 
 RECORD = "models.yaml"
-
-INT8 = "-int8"
-"""Ending of the name of a model's int8 twin."""
 
 
 def default_model(role: Role = "student") -> str:

@@ -17,7 +17,6 @@ from mtl_perception.camera import Arrived, Camera, Question
 from mtl_perception.health import Complaint, Health
 from mtl_perception.latest import Worker
 from mtl_perception.loading import load_student
-from mtl_perception.models import StudentPredictor
 
 
 class Pipeline:
@@ -46,7 +45,7 @@ class Pipeline:
             PerceptionError: The package's own model cannot be found.
         """
         self._node = node
-        self.predictor = self._next = self._load(parameters.value(node, "model"))
+        self.predictor = self._next = load_student(node, parameters.value(node, "model"))
         self._worker: Worker[Camera, Arrived] | None = None
         self.enabled, self._gone = True, False
         self._changing = threading.Lock()  # cleanup comes from another thread than `look`
@@ -96,7 +95,7 @@ class Pipeline:
             MtlError: It cannot be used.
             PerceptionError: The package's own model cannot be found.
         """
-        loaded = self._load(model)
+        loaded = load_student(self._node, model)
         for camera in self.cameras.values():
             camera.outputs.check(loaded.model.outputs)
         self._next = loaded
@@ -111,9 +110,6 @@ class Pipeline:
         verdict = self.predictor.model.verdict
         fallback = Complaint(DiagnosticStatus.WARN, verdict.text) if verdict.fallback else None
         return self.cameras[camera].complaint() or fallback
-
-    def _load(self, model: str) -> StudentPredictor:
-        return load_student(self._node, model)
 
     def _switch(self) -> None:
         """Let the newest model answer, between two frames."""

@@ -14,6 +14,7 @@ from mtl_core.errors import MtlError
 from mtl_perception import parameters, topics
 from mtl_perception.errors import PerceptionError
 from mtl_perception.health import Health
+from mtl_perception.parameter_tables import STUDENT
 from mtl_perception.pipeline import Pipeline
 from mtl_perception.process import release_signals
 
@@ -39,9 +40,7 @@ class StudentNode(LifecycleNode):
         self._pipeline: Pipeline | None = None
         # Frames and reports, which go on while a service loads a model.
         self.live = MutuallyExclusiveCallbackGroup()
-        parameters.declare(
-            self, parameters.STUDENT, lambda: parameters.state_of(self), self._take_over
-        )
+        parameters.declare(self, STUDENT, lambda: parameters.state_of(self), self._take_over)
         self._healths: dict[str, Health] = {}
         self._know_cameras()
         self._diagnostics = self.create_publisher(DiagnosticArray, topics.DIAGNOSTICS, 1)

@@ -33,6 +33,7 @@ from mtl_perception import parameters, topics
 from mtl_perception.health import Health
 from mtl_perception.label_info import label_info_publisher
 from mtl_perception.models import find_model
+from mtl_perception.parameter_tables import TEACHER
 from mtl_perception.queue import Queue
 
 Take = Callable[[Record], Iterator[RecordedFrame]]
@@ -97,7 +98,7 @@ class TeacherNode(Node):
     def __init__(self) -> None:
         """Load the model and subscribe the camera."""
         super().__init__("teacher")
-        parameters.declare(self, parameters.TEACHER)
+        parameters.declare(self, TEACHER)
         self._health = Health()
         path = find_model(self._value("model"), "teacher")
         model = load_teacher(path, Runtime(self._value("threads")))
