@@ -1,5 +1,7 @@
 """The run time: what a model says arrives at the image's size, and foreign files are refused."""
 
+import math
+
 import cv2
 import numpy as np
 import onnx
@@ -112,12 +114,24 @@ def test_uncertain_pixels_are_unlabelled_only_when_asked(student):
 
 
 @given(st.integers(0, 2**32), st.integers(1, 60), st.integers(1, 60))
-def test_the_mask_is_the_argmax_of_the_resized_logits(seed, height, width):
+def test_the_mask_is_the_argmax_of_logits_resized_to_half_its_size(seed, height, width):
     """np.argmax over cv2-resized planes is the oracle for the running maximum."""
     logits = np.random.default_rng(seed).normal(size=(5, 6, 8)).astype(np.float32)
     mask = Prediction({"segmentation": logits}, height, width).mask()
-    resized = [cv2.resize(plane, (width, height)) for plane in logits]
-    np.testing.assert_array_equal(mask, np.argmax(resized, axis=0))
+    half = (-(-width // 2), -(-height // 2))
+    ids = np.argmax([cv2.resize(plane, half) for plane in logits], axis=0)
+    np.testing.assert_array_equal(mask, ids.repeat(2, 0).repeat(2, 1)[:height, :width])
+
+
+def test_where_neighbouring_cells_agree_the_mask_is_the_argmax_at_full_size():
+    """Half of the size moves borders, and nothing else, by less than two pixels."""
+    logits = np.random.default_rng(1).normal(size=(5, 6, 8)).astype(np.float32)
+    mask = Prediction({"segmentation": logits}, 48, 64).mask()
+    full = np.argmax([cv2.resize(plane, (64, 48)) for plane in logits], axis=0).astype(np.uint8)
+    kernel = np.ones((5, 5), np.uint8)
+    inside = cv2.erode(full, kernel) == cv2.dilate(full, kernel)
+    assert 0.05 < inside.mean() < 0.95
+    np.testing.assert_array_equal(mask[inside], full[inside])
 
 
 def test_confidence_is_the_largest_softmax_probability():
@@ -220,9 +234,20 @@ def test_a_batch_is_its_images_one_by_one(batching, cameras):
         for rows, columns, _ in cameras
     ]
     fxs = [fx for *_, fx in cameras]
-    together = batching.predict_batch(images, fxs)
+    rows = zip(images, fxs, range(len(images)), strict=True)
+    together = batching.infer([batching.prepare(image, fx, row) for image, fx, row in rows])
     for image, fx, one in zip(images, fxs, together, strict=True):
         alone = batching.predict(image, fx)
         np.testing.assert_array_equal(one.mask(), alone.mask())
         np.testing.assert_allclose(one.depth(), alone.depth(), rtol=1e-5)
         assert one.size == (image.width, image.height)
+
+
+def test_a_row_can_be_laid_anew_until_inference(batching):
+    """And a focal length that is none leaves the row as it was."""
+    first, second = (plain(64, 96, tiny_student.colour(n)) for n in (3, 9))
+    batching.prepare(first)
+    kept = batching.prepare(second)
+    with pytest.raises(GeometryError):
+        batching.prepare(first, math.nan)
+    np.testing.assert_array_equal(batching.infer([kept])[0].mask(), batching.predict(second).mask())

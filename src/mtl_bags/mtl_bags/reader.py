@@ -106,7 +106,7 @@ class BagReader(Closing):
         """
         problem = f"cannot read a {record.msgtype} of {record.topic}"
         with _translated(self.path, problem, BagError):
-            return self._source.typestore.deserialize_cdr(record.data, record.msgtype)
+            return self._source.typestore.deserialize_cdr(memoryview(record.data), record.msgtype)
 
 
 def _indexed(path: Path) -> Source:

@@ -48,7 +48,7 @@ def deserialize(record: Record) -> Any:
         BagError: The bytes do not fit the type, or the type is not known.
     """
     try:
-        return standard_types().deserialize_cdr(record.data, record.msgtype)
+        return standard_types().deserialize_cdr(memoryview(record.data), record.msgtype)
     except Exception as err:  # the library raises whatever it stumbles over
         raise BagError(
             f"{record.topic}: cannot read a {record.msgtype}: {type(err).__name__}: {err}"

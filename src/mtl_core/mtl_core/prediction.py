@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Mapping
 from functools import cached_property
@@ -122,10 +121,10 @@ class Prediction:
 
 
 def upsampled_argmax(planes: Planes, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """Argmax of bilinearly resized planes.
+    """Argmax of bilinearly resized planes, each answer for 2 x 2 pixels.
 
-    A running maximum over single planes: same result as resizing all classes and one np.argmax, in
-    a seventh of its time, since no (C, H, W) array has to be read.
+    A running maximum over single planes, at half of the size: a network's grid is coarser than that
+    (docs/adr/0003).
 
     Args:
         planes: (C, h, w) float32, such as logits.
@@ -134,26 +133,14 @@ def upsampled_argmax(planes: Planes, size: tuple[int, int]) -> npt.NDArray[np.ui
     Returns:
         (H, W) uint8.
     """
-    first, *others = _contenders(planes)
-    best = cv2.resize(planes[first], size, interpolation=cv2.INTER_LINEAR)
-    classes = np.full(best.shape, first, np.uint8)
-    for index in others:
-        value = cv2.resize(planes[index], size, interpolation=cv2.INTER_LINEAR)
-        wins = cv2.compare(value, best, cv2.CMP_GT)
-        cv2.max(best, value, dst=best)
-        cv2.copyTo(np.full_like(classes, index), wins, classes)
-    return classes
-
-
-def _contenders(planes: Planes) -> npt.NDArray[np.intp]:
-    """Indices of the planes that are the largest anywhere between the cells of the grid.
-
-    Between four cells no plane is above the largest of its four values or below the smallest, so
-    that one whose largest is below another one's smallest, wherever that is, never wins.
-    """
-    padded = np.pad(planes, ((0, 0), (0, 1), (0, 1)), mode="edge")  # a grid of one row has no four
-    rows, columns = planes.shape[1:]
-    corners = [padded[:, y : y + rows, x : x + columns] for y in (0, 1) for x in (0, 1)]
-    least = functools.reduce(np.minimum, corners).max(axis=0)
-    most = functools.reduce(np.maximum, corners)
-    return np.flatnonzero((most >= least).any(axis=(1, 2)))
+    half = ((size[0] + 1) // 2, (size[1] + 1) // 2)
+    best = cv2.resize(planes[0], half, interpolation=cv2.INTER_LINEAR)
+    classes = np.zeros(best.shape, np.uint8)
+    value, wins = np.empty_like(best), np.empty_like(classes)
+    for index, plane in enumerate(planes[1:], start=1):
+        value = cv2.resize(plane, half, dst=value, interpolation=cv2.INTER_LINEAR)
+        wins = cv2.compare(value, best, cv2.CMP_GT, dst=wins)  # 255 where this one wins
+        best = cv2.max(best, value, dst=best)
+        wins = cv2.bitwise_and(wins, index, dst=wins)  # type: ignore[call-overload]
+        classes = cv2.max(classes, wins, dst=classes)  # the later one of winners is the larger
+    return cv2.resize(classes, size, interpolation=cv2.INTER_NEAREST)  # type: ignore[return-value]

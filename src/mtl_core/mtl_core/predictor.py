@@ -99,20 +99,25 @@ class Preprocessor:
     def __call__(self, image: ColourImage, row: int = 0) -> Letterbox:
         """Fill a row of `tensor` ((count, 3, height, width) float32); say where the image lies."""
         box = Letterbox.fit(image, self._spec)
-        shrinks = box.width < image.width
-        small = cv2.resize(
-            image.pixels,
-            (box.width, box.height),
-            interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
-        )
-        planes = _rgb_planes(small, image.order)  # type: ignore[arg-type]
+        small = _resized(image.pixels, (box.width, box.height))
+        planes = _rgb_planes(small, image.order)
         tensor = self.tensor[row]
         tensor[:, box.height :] = 0.0
         tensor[:, :, box.width :] = 0.0
         for channel, plane in enumerate(planes):
-            target = tensor[channel, : box.height, : box.width]
-            target[:] = cv2.LUT(plane, self._tables[channel])
+            cv2.LUT(plane, self._tables[channel], dst=tensor[channel, : box.height, : box.width])
         return box
+
+
+def _resized(pixels: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """Bilinear; where that would skip pixels, to twice the size, and means of 2 x 2 of that.
+
+    Near to OpenCV's INTER_AREA, in half of its time from 640x480 and an eighth from 1600x1200.
+    """
+    if size[0] >= pixels.shape[1]:
+        return cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]
+    double = cv2.resize(pixels, (2 * size[0], 2 * size[1]), interpolation=cv2.INTER_LINEAR)
+    return cv2.resize(double, size, interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
 
 
 def _rgb_planes(pixels: npt.NDArray[np.uint8], order: str) -> list[npt.NDArray[np.uint8]]:
@@ -126,6 +131,25 @@ def _focal_ratio(fx: float | None, box: Letterbox, depth: DepthSpec | None) -> f
     if fx is not None and not (np.isfinite(fx) and fx > 0):
         raise GeometryError(f"focal length must be positive and finite, got {fx}")
     return 1.0 if fx is None or depth is None else fx * box.scale / depth.canonical_fx
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An image that lies in the network's input.
+
+    Attributes:
+        height: Rows of the image.
+        width: Columns.
+        row: In which row.
+        box: Where in it.
+        focal_ratio: Its focal length over the canonical one, both at the network's input.
+    """
+
+    height: int
+    width: int
+    row: int
+    box: Letterbox
+    focal_ratio: float
 
 
 class ModelPredictor:
@@ -159,34 +183,38 @@ class ModelPredictor:
         self, image: ColourImage, fx: float | None = None, signals: Signals | None = None
     ) -> Prediction:
         """See `Predictor.predict`."""
-        box = self._preprocess(image)
-        ratio = _focal_ratio(fx, box, self.card.depth)
+        prepared = self.prepare(image, fx)
         inputs = {
-            name: _signal_tensor(name, self._canonical(name, signal, ratio), self._port(name), box)
+            name: _signal_tensor(
+                name,
+                self._canonical(name, signal, prepared.focal_ratio),
+                self._port(name),
+                prepared.box,
+            )
             for name, signal in _of_size(signals or {}, image).items()
         }
-        outputs = self._run(1, inputs)
-        return _prediction(outputs, 0, image, box, ratio)
+        return _prediction(self._run(1, inputs), prepared)
 
-    def predict_batch(
-        self, images: Sequence[ColourImage], fxs: Sequence[float | None]
-    ) -> list[Prediction]:
-        """Predict images of any sizes in one inference.
+    def prepare(self, image: ColourImage, fx: float | None = None, row: int = 0) -> Prepared:
+        """Lay an image into a row of the network's input.
 
         Args:
-            images: As many as `max_batch` at most.
-            fxs: The focal length of each; see `Predictor.predict`.
+            image: Any size.
+            fx: Its focal length; see `Predictor.predict`.
+            row: Below `max_batch`; what lay there is replaced.
 
         Raises:
-            GeometryError: A focal length is not a positive number.
+            GeometryError: The focal length is not a positive number; the row is as it was.
         """
-        boxes = [self._preprocess(image, row) for row, image in enumerate(images)]
-        ratios = [
-            _focal_ratio(fx, box, self.card.depth) for fx, box in zip(fxs, boxes, strict=True)
-        ]
-        outputs = self._run(len(images), {})
-        each = zip(images, boxes, ratios, strict=True)
-        return [_prediction(outputs, row, *one) for row, one in enumerate(each)]
+        box = Letterbox.fit(image, self.card.input)
+        ratio = _focal_ratio(fx, box, self.card.depth)
+        self._preprocess(image, row)
+        return Prepared(image.height, image.width, row, box, ratio)
+
+    def infer(self, images: Sequence[Prepared]) -> list[Prediction]:
+        """Predict images that lie in different rows, of any sizes, in one inference."""
+        outputs = self._run(1 + max(image.row for image in images), {})
+        return [_prediction(outputs, image) for image in images]
 
     def _run(self, count: int, inputs: Mapping[str, Array]) -> dict[str, Planes]:
         start_s = time.perf_counter()
@@ -206,13 +234,11 @@ class ModelPredictor:
         return self.model.signals[name]
 
 
-def _prediction(
-    outputs: Mapping[str, Planes], row: int, image: ColourImage, box: Letterbox, ratio: float
-) -> Prediction:
+def _prediction(outputs: Mapping[str, Planes], prepared: Prepared) -> Prediction:
     """One image's share of what a network said."""
-    rows, columns = box.height // STRIDE, box.width // STRIDE
-    grids = {name: output[row, :, :rows, :columns] for name, output in outputs.items()}
-    return Prediction(grids, image.height, image.width, ratio)
+    rows, columns = prepared.box.height // STRIDE, prepared.box.width // STRIDE
+    grids = {name: output[prepared.row, :, :rows, :columns] for name, output in outputs.items()}
+    return Prediction(grids, prepared.height, prepared.width, prepared.focal_ratio)
 
 
 def _of_size(signals: Signals, image: ColourImage) -> Signals:

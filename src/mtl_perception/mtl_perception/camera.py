@@ -5,26 +5,29 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
+from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.callback_groups import CallbackGroup
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import qos_profile_sensor_data
-from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+from std_msgs.msg import Header
 
 from mtl_bags.camera_info import View, intrinsics, view
 from mtl_bags.compose import NANOSECONDS, Stamped, label_info, serialize, stamp_ns
 from mtl_bags.messages import to_colour_image
+from mtl_bags.records import Record
+from mtl_bags.types import deserialize
 from mtl_core.card import DepthSpec, InputSpec
 from mtl_core.errors import MtlError
 from mtl_core.images import ColourImage
 from mtl_core.labels import LabelMap
 from mtl_core.prediction import Prediction
-from mtl_core.predictor import Letterbox
+from mtl_core.predictor import Letterbox, Prepared
 from mtl_perception import parameters, topics
 from mtl_perception.conversion import converter
 from mtl_perception.health import Complaint, Health
@@ -79,23 +82,25 @@ class Question:
 
     Attributes:
         camera: Whose it is.
-        message: What came.
+        header: Of what came.
         image: Its pixels.
         wanted: Topics of the outputs that somebody subscribes.
         seen: What is known of the camera that took it.
         settings: Of the node now.
         laps: Where its time goes.
+        prepared: Where it lies in the model's input; None if no output is made of a prediction.
         prediction: What the model says of it; None as long as nobody asked.
     """
 
     camera: Camera
-    message: Frame
+    header: Header
     image: ColourImage
     wanted: frozenset[str]
     seen: View
     settings: Settings
     laps: Laps
-    prediction: Prediction | None = field(default=None)
+    prepared: Prepared | None = None
+    prediction: Prediction | None = None
 
     @property
     def needs_model(self) -> bool:
@@ -212,8 +217,8 @@ class Camera:
             self.health.unwatched += 1
             self._fault = ""
             return None
-        message = deserialize_message(arrived.data, self._kind)
-        if self._is_outdated(message):
+        message = deserialize(Record(self.image_topic, self._asked_type(), 0, arrived.data))
+        if self._is_outdated(message.header):
             self.health.outdated += 1
             return None
         settings = Settings.of(self._node)
@@ -224,15 +229,14 @@ class Camera:
             return None
         seen = view(self._camera_info, image, settings.fallback_fx, settings.rectified)
         self._fault = self._judged(seen) if wanted & NEEDS_CAMERA else ""
-        return Question(self, message, image, wanted, seen, settings, laps)
+        return Question(self, header_of(message), image, wanted, seen, settings, laps)
 
     def answered(self, asked: Question, prediction: Prediction, depth: DepthSpec) -> None:
         """Take what the model says, with the scale that measurements ask for."""
         if self._correction is not None and asked.wanted & SCALED:
             info = asked.seen.info
             camera = None if info is None else intrinsics(info, asked.image)
-            header = asked.message.header
-            prediction = self._correction.corrected(prediction, depth, header, camera)
+            prediction = self._correction.corrected(prediction, depth, asked.header, camera)
         asked.prediction = prediction
 
     def new_model(self, label_map: LabelMap, *, other_classes: bool) -> None:
@@ -251,7 +255,7 @@ class Camera:
             spec: Of the model's input.
         """
         answer = Answer(
-            header=asked.message.header,
+            header=asked.header,
             image=asked.image,
             camera_info=asked.seen.info,
             label_map=label_map,
@@ -270,9 +274,9 @@ class Camera:
             f"{self.image_topic}: frame rejected: {reason}", throttle_duration_sec=QUIET_S
         )
 
-    def _is_outdated(self, message: Frame) -> bool:
+    def _is_outdated(self, header: Any) -> bool:
         limit = parameters.value(self._node, "max_age")
-        age_ns = self._node.get_clock().now().nanoseconds - stamp_ns(message.header)
+        age_ns = self._node.get_clock().now().nanoseconds - stamp_ns(header)
         return bool(limit and age_ns > limit * NANOSECONDS)
 
     def _judged(self, seen: View) -> str:
@@ -322,6 +326,14 @@ class Camera:
         )
         asked = f"{self._asked_type()}, best_effort, volatile"
         return f"{len(found)} publishers ({'; '.join(each)}), {asked} asked for"
+
+
+def header_of(message: Any) -> Header:
+    """A message's header as rclpy sends it."""
+    stamp = message.header.stamp
+    return Header(
+        stamp=Time(sec=stamp.sec, nanosec=stamp.nanosec), frame_id=message.header.frame_id
+    )
 
 
 def _correction(node: LifecycleNode) -> ScaleCorrection | None:

@@ -52,7 +52,7 @@ def _load(node: Node, model: str, runtime: Runtime, on_cpu: bool) -> StudentPred
     with told_while(say, f"loading {path.name}", _hint(runtime)):
         predictor = StudentPredictor(path, runtime)
         for count in range(1, predictor.max_batch + 1):  # each size is prepared on its own
-            predictor.predict_batch([_BLANK] * count, [None] * count)
+            predictor.infer([predictor.prepare(_BLANK, row=row) for row in range(count)])
     return predictor
 
 

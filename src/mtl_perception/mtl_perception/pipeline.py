@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -17,6 +17,9 @@ from mtl_perception.camera import Arrived, Camera, Question
 from mtl_perception.health import Complaint, Health
 from mtl_perception.latest import Worker
 from mtl_perception.loading import load_student
+
+CATCH_UP = 5
+"""So often frames are prepared at most before an inference: a flood of them must not put it off."""
 
 
 class Pipeline:
@@ -127,41 +130,52 @@ class Pipeline:
     def _answer(self, arrived: list[Arrived]) -> None:
         if self._next is not self.predictor:
             self._switch()
-        asked = [question for one in arrived if (question := self._question(one))]
-        self._predict([question for question in asked if question.needs_model])
+        asked = self._asked(arrived)
+        self._predict([question for question in asked if question.prepared])
         for question in asked:
-            if question.prediction or not question.needs_model:
+            if question.prediction or not question.prepared:
                 self._publish(question)
 
-    def _question(self, arrived: Arrived) -> Question | None:
-        """Decode a frame, or the one that came while it was decoded: inference is of the newest."""
-        question, worker = self._decoded(arrived), self._worker
-        while question and worker and (newer := worker.newer(arrived.camera)):
-            arrived.camera.health.drop(1)
-            question = self._decoded(newer)
-        return question
+    def _asked(self, arrived: Sequence[Arrived]) -> list[Question]:
+        """Lay frames into the model's input, then those that came meanwhile in their place.
 
-    def _decoded(self, arrived: Arrived) -> Question | None:
+        So inference is of the newest ones; an older one stays where a newer one is of no use.
+        """
+        rows = {one.camera: row for row, one in enumerate(arrived)}
+        asked: dict[Camera, Question] = {}
+        for attempt in range(CATCH_UP):
+            for one in self._newer(asked) if attempt else arrived:
+                if question := self._question(one, rows[one.camera]):
+                    one.camera.health.drop(int(one.camera in asked))
+                    asked[one.camera] = question
+        return list(asked.values())
+
+    def _newer(self, cameras: Iterable[Camera]) -> list[Arrived]:
+        worker = self._worker
+        found = [worker.newer(camera) for camera in cameras] if worker else []
+        return [one for one in found if one]
+
+    def _question(self, arrived: Arrived, row: int) -> Question | None:
+        """Decode a frame, and lay it into a row of the input if the model is needed."""
         try:
-            return arrived.camera.question(arrived)
+            question = arrived.camera.question(arrived)
+            if question and question.needs_model:
+                fx = question.seen.fx
+                question.prepared = self.predictor.prepare(question.image, fx, row)
         except Exception as err:  # one bad frame must not end the thread that serves the next
             self._reject(arrived.camera, err)
             return None
+        return question
 
-    def _predict(self, asked: list[Question]) -> None:
+    def _predict(self, asked: Sequence[Question]) -> None:
         """Ask the model of all frames at once."""
         if not asked:
             return
         try:
-            predictions = self.predictor.predict_batch(
-                [question.image for question in asked], [question.seen.fx for question in asked]
-            )
+            predictions = self.predictor.infer([one.prepared for one in asked if one.prepared])
         except Exception as err:
-            if len(asked) == 1:
-                self._reject(asked[0].camera, err)
-                return
-            for question in asked:  # one bad frame must not spoil those of other cameras
-                self._predict([question])
+            for question in asked:
+                self._reject(question.camera, err)
             return
         for question, prediction in zip(asked, predictions, strict=True):
             question.laps.switch("wait")  # for those before it
