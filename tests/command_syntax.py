@@ -7,7 +7,7 @@ that program's manual, then add it.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 
@@ -192,8 +192,15 @@ def add(parser: argparse.ArgumentParser, word: str) -> None:
 
 def relax(parser: argparse.ArgumentParser) -> None:
     """Let a parser, and those of its subcommands, need nothing."""
+    for one in with_subparsers(parser):
+        for action in one._actions:
+            action.required = False
+
+
+def with_subparsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """Give a parser and those of its subcommands."""
+    yield parser
     for action in parser._actions:  # argparse has no public way to ask
-        action.required = False
         if isinstance(action, argparse._SubParsersAction):
             for child in action.choices.values():
-                relax(child)
+                yield from with_subparsers(child)

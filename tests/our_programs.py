@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from command_syntax import CommandError, relax
+from command_syntax import CommandError, relax, with_subparsers
 from documents import ROOT
 from mtl_perception.parameter_tables import STUDENT, TEACHER
 from mtl_perception.parameters import Spec
@@ -92,6 +92,8 @@ def stopping_after_arguments(whole: bool) -> Iterator[None]:
     real = argparse.ArgumentParser.parse_args
 
     def parse_args(parser: argparse.ArgumentParser, args: Any = None, namespace: Any = None) -> Any:
+        for one in with_subparsers(parser):
+            one.allow_abbrev = False  # what is short today may be ambiguous tomorrow
         if not whole:
             relax(parser)
         raise Parsed(real(parser, args, namespace))

@@ -25,6 +25,7 @@ BROKEN: dict[str, tuple[str, str]] = {
     "our subcommand": ("mtl-bags lable walk", "invalid choice: 'lable'"),
     "our option": ("mtl-bags report walk --outt x --out y", "unrecognized arguments: --outt"),
     "our option's value": ("mtl-predict photos --out o --fx wide", "invalid _positive value"),
+    "abbreviated": ("mtl-predict p --out o --mod x", "unrecognized arguments: --mod"),
     "what an option needs": ("mtl-predict photos/", "arguments are required: --out"),
     "training option": ("mtl-train toy --out x --seedz 3", "unrecognized arguments: --seedz"),
     "program in the repository": ("python benchmarks/compare.py", "arguments are required: models"),

@@ -6,6 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,19 @@ def test_a_program_in_a_document_runs(block: Code, place: Path) -> None:
 def test_make_help_lists_the_targets() -> None:
     said = run(["make", "--no-print-directory", "help"], ROOT)
     assert {line.split()[1] for line in said.splitlines()} == our_programs.make_targets().keys()
+
+
+CONFIGURATIONS = [
+    block
+    for block in blocks("docs/training.md")
+    if block.kind == "toml" and "[network]" in block.text
+]
+
+
+@pytest.mark.parametrize("block", CONFIGURATIONS, ids=lambda block: block.place)
+def test_a_configuration_of_a_training_is_read(block: Code) -> None:
+    pytest.importorskip("torch")
+    from mtl_training.config import TrainConfig
+    from mtl_training.settings import parse_config
+
+    assert parse_config(TrainConfig, tomllib.loads(block.text), block.place).data
