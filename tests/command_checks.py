@@ -312,8 +312,15 @@ def check_export(words: Sequence[str], *, whole: bool) -> None:
         check_variable(word.partition("=")[0])
 
 
+@cache
+def of_containers() -> frozenset[str]:
+    """Return the variables that the files of docker/ read."""
+    texts = (path.read_text(encoding="utf-8") for path in ROOT.glob("docker/*.yaml"))
+    return frozenset(name for text in texts for name in re.findall(r"\$\{([A-Z_]+)", text))
+
+
 def check_variable(name: str) -> None:
-    if name not in ENVIRONMENT:
+    if name not in ENVIRONMENT | of_containers():
         raise CommandError(
             f"the variable {name} is not known, expected {', '.join(sorted(ENVIRONMENT))}"
         )

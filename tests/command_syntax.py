@@ -165,6 +165,8 @@ def parsed(words: Sequence[str], *, whole: bool = True) -> tuple[str, argparse.N
     Raises:
         CommandError: The command is not known, or its arguments do not fit.
     """
+    if not whole and any(one.startswith(f"{' '.join(words)} ") for one in SYNTAX):
+        return "", argparse.Namespace()
     name = known(words)
     parser = Strict(prog=name, add_help=False, allow_abbrev=False)
     for word in SYNTAX[name].split():

@@ -131,7 +131,7 @@ def launch_arguments(package: str, name: str) -> Mapping[str, tuple[str, ...]]:
         known = sorted(path.name for path in ROOT.glob(f"src/{package}/launch/*.launch.py"))
         raise CommandError(f"{package} has no launch file {name}, it has: {', '.join(known)}")
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    return dict(declared(tree) | declared_elsewhere(tree))
+    return declared(tree, tree) | declared_elsewhere(tree)
 
 
 def launch_files() -> list[Path]:
@@ -163,21 +163,29 @@ def declared_by(module: ast.Module, name: str) -> dict[str, tuple[str, ...]]:
         names = [target.id for target in targets if isinstance(target, ast.Name)]
         if name in (*names, getattr(node, "name", None)):
             used = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)} - {name}
-            found = declared(node)
+            found = declared(node, module)
             for other in used:
                 found |= declared_by(module, other)
             return found
     return {}
 
 
-def declared(tree: ast.AST) -> dict[str, tuple[str, ...]]:
-    """Return the arguments that are declared in a piece of code."""
-    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+def declared(code: ast.AST, module: ast.Module) -> dict[str, tuple[str, ...]]:
+    """Return the arguments that are declared in a piece of a module's code."""
+    constants = {
+        target.id: node.value.value
+        for node in module.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    calls = (node for node in ast.walk(code) if isinstance(node, ast.Call))
     found = {}
     for call in calls:
         if getattr(call.func, "id", "") == "DeclareLaunchArgument":
             choices = [key.value for key in call.keywords if key.arg == "choices"]
-            found[str(constant(call.args[0]))] = literal(choices[0]) if choices else ()
+            name = constant(call.args[0])
+            found[str(constants.get(name, name))] = literal(choices[0]) if choices else ()
     return found
 
 

@@ -7,6 +7,7 @@ from functools import cache
 
 import pytest
 
+from command_syntax import SYNTAX
 from documents import HISTORY, ROOT, Code, documents, inline
 from mtl_bags.messages import COLOUR_ENCODINGS
 from mtl_core.interface import DEPTH, PREDICTED
@@ -22,8 +23,9 @@ SOURCES = (
     "training/**/*.py",
     "training/**/*.toml",
     "benchmarks/*.py",
+    "docker/**/*.yaml",
 )
-OF_OTHERS = frozenset({"sensor_msgs_py"})
+OF_OTHERS = frozenset({"ros_discovery_info", "sensor_msgs_py", "start_period"})
 """What our documents name of other projects' code."""
 
 NAMES = [
@@ -40,7 +42,8 @@ def known() -> frozenset[str]:
     texts = (p.read_text(encoding="utf-8") for place in SOURCES for p in ROOT.glob(place))
     latencies = Latencies()
     latencies.add(dict.fromkeys(STAGES, 0.0))
-    made = {PREDICTED + DEPTH, *COLOUR_ENCODINGS, *latencies.percentiles_ms()}
+    commands = {word for command in SYNTAX for word in command.split()}
+    made = commands | {PREDICTED + DEPTH, *COLOUR_ENCODINGS, *latencies.percentiles_ms()}
     return frozenset(made | {word for text in texts for word in re.findall(r"\w+", text)})
 
 
