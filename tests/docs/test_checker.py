@@ -89,7 +89,7 @@ def test_what_is_right_is_left_alone() -> None:
         ROS_DOMAIN_ID=3 make bench-label MODEL=x.onnx GPU=1 | tail -n 3 > out.txt
         ros2 topic hz /robot/front/segmentation/mask --window 10
         ros2 service call /student/enable std_srvs/srv/SetBool "{{data: false}}"
-        mtl-train --help
+        mtl-bags --help
         S=docs/images && ls $S/*.jpg "${{S}}/demo.jpg" "$(pwd)"
         """
     )
