@@ -51,7 +51,7 @@ HOLD = $(BIN)/python -c 'import numpy; print("numpy==" + numpy.__version__)' > $
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-train setup-dev demo test lint format pytest colcon stress-label browser bench bench-frame bench-train bench-label bench-pseudo constraints clean
+.PHONY: help setup setup-train setup-dev demo docs test lint format pytest colcon stress-label browser bench bench-frame bench-train bench-label bench-pseudo constraints clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -111,6 +111,9 @@ bench-label: $(RUN) ## measure labelling against the bare teacher (MODEL=path: a
 
 bench-pseudo: $(RUN) ## measure pseudo-labels of rooms never trained on (MODEL=path: another one)
 	$(BIN)/python benchmarks/pseudo_labels.py $(if $(MODEL),--model '$(MODEL)')
+
+docs: $(RUN) ## write the tables in docs/ that come from the code
+	$(BIN)/python docs/reference.py
 
 # ---- Checks ---------------------------------------------------------------------------------------
 test: lint colcon pytest ## everything that CI runs

@@ -15,7 +15,7 @@ import recordings
 settings.register_profile("repository", deadline=None, print_blob=True)
 settings.load_profile("repository")
 
-NEEDS = {"torch": ("training",), "rclpy": ("ros", "launch", "e2e")}
+NEEDS = {"torch": ("training",), "rclpy": ("ros", "launch", "e2e", "docs")}
 """Folders of tests that are left out where a module is missing."""
 
 MISSING = [module for module in NEEDS if find_spec(module) is None]

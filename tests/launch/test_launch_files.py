@@ -16,6 +16,7 @@ import pytest
 
 import frames
 import installed
+import our_programs
 import recordings
 import tiny_student
 from mtl_perception import environment, topics
@@ -82,6 +83,15 @@ def test_every_argument_is_described(name: str) -> None:
     if "use_sim_time" in arguments:
         assert arguments["use_sim_time"].choices == ["true", "false"]
         assert "info" in arguments["log_level"].choices
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_arguments_can_be_told_from_the_text(name: str) -> None:
+    found = loaded(name).generate_launch_description().get_launch_arguments()
+    told = our_programs.launch_arguments("mtl_perception", f"{name}.launch.py")
+    assert told.keys() == {argument.name for argument in found}
+    for argument in found:  # choices that are computed cannot be told
+        assert told[argument.name] in ((), tuple(argument.choices or ()))
 
 
 def test_each_launch_file_is_looked_at() -> None:

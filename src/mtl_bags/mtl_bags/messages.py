@@ -53,6 +53,9 @@ _LAYOUTS: dict[str, _Layout] = {
     **dict.fromkeys(("nv12", "nv21"), _Layout(1, Fraction(3, 2))),
 }
 
+COLOUR_ENCODINGS = tuple(_LAYOUTS)
+"""Encodings of raw colour images that can be read."""
+
 _DEPTHS = {"32FC1": _Layout(4), "16UC1": _Layout(2)}
 
 _DEPTH_FORMAT = re.compile(r"compressedDepth|^\s*(16UC1|32FC1)\b")
