@@ -3,7 +3,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 PACKAGE = "mtl_perception"
-SHARED = ("launch", "config", "models")
+SHARED = ("launch", "config", "models", "rviz", "foxglove")
 
 
 def files(folder: str) -> list[str]:
@@ -28,7 +28,7 @@ setup(
     python_requires=">=3.10",
     # Not here: rclpy and the messages, which a sourced ROS 2 or `make setup` brings.
     install_requires=["mtl_bags", "mtl_core", "numpy", "pyyaml", "tqdm"],
-    extras_require={"test": ["pytest"]},
+    extras_require={"test": ["pytest"], "rerun": ["mtl_bags[rerun]"]},
     entry_points={
         "console_scripts": [
             "student_node = mtl_perception.student_node:main",
@@ -36,6 +36,7 @@ setup(
             "mtl-play = mtl_perception.play:main",
             "mtl-predict = mtl_perception.predict:main",
             "mtl-demo = mtl_perception.demo:main",
+            "mtl-view = mtl_perception.view:main",
         ]
     },
     zip_safe=False,

@@ -72,9 +72,10 @@ def test_the_timeline_is_the_images_stamps(written: Path) -> None:
 
 
 def test_classes_and_camera_are_known(written: Path) -> None:
-    camera = logged(written)["/camera"]
-    (classes,) = (one for one in camera["AnnotationContext:context"] if one)
+    found = logged(written)
+    (classes,) = (one for one in found["/"]["AnnotationContext:context"] if one)
     assert "floor" in str(classes)
+    camera = found["/camera"]
     matrix = next(one for one in camera["Pinhole:image_from_camera"] if one)[0]
     assert matrix[0] == pytest.approx(FX)
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
+from mtl_bags.arguments import own_words
 from mtl_bags.compose import clock, serialize
 from mtl_bags.errors import BagError
 from mtl_bags.frames import stamp_of
@@ -66,6 +67,7 @@ class Manner:
         ahead: How many images may be unanswered.
         loop: Again and again.
         clock_hz: How often `/clock` is published; 0 = never.
+        awaited: A topic that somebody has to publish before anything is played; "" = none.
     """
 
     rate: float = 1.0
@@ -74,11 +76,12 @@ class Manner:
     ahead: int = AHEAD
     loop: bool = False
     clock_hz: float = 0.0
+    awaited: str = ""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Play a recording; returns 0, or 1 if it cannot be played."""
-    options = _parser().parse_args(argv)
+    options = _parser().parse_args(own_words(argv))
     manner = Manner(
         options.rate,
         options.lock_step or "",
@@ -86,6 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         options.ahead,
         options.loop,
         options.clock or 0.0,
+        options.wait_for or "",
     )
     try:
         environment.prepare()  # rclpy reads the environment when it is imported
@@ -113,6 +117,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--loop", action="store_true", help="again and again")
     parser.add_argument(
         "--clock", type=float, nargs="?", const=40.0, metavar="HZ", help="publish /clock"
+    )
+    parser.add_argument(
+        "--wait-for", metavar="TOPIC", help="begin when somebody publishes this topic"
     )
     parser.add_argument("--topics", nargs="+", metavar="TOPIC", help="these alone")
     return parser
@@ -202,6 +209,9 @@ class Player:
 
     def _wait_for_the_other_side(self, station: Station, names: Sequence[str]) -> None:
         """What is sent before somebody has been matched is lost."""
+        awaited = self._manner.awaited
+        if awaited and not station.spin_until(lambda: station.answerers(awaited) > 0, START_S):
+            raise PerceptionError(f"within {START_S:g} s nobody published {awaited}")
 
         def there() -> bool:
             if not self._manner.answers:
