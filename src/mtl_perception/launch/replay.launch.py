@@ -87,7 +87,11 @@ def replay(context: LaunchContext) -> list[LaunchDescriptionEntity]:
 
 
 def _playing(values: dict[str, str], answers: str, images: str) -> list[str]:
-    """The player's command line."""
+    """The player's command line; one image ahead at most, since the student takes the newest."""
     words = [values["bag"], "--clock", "--rate", values["rate"], "--wait-for", answers]
-    words += ["--lock-step", answers, "--images", images] if values["lock_step"] == "true" else []
+    words += (
+        ["--lock-step", answers, "--images", images, "--ahead", "1"]
+        if values["lock_step"] == "true"
+        else []
+    )
     return [*words, *(["--loop"] if values["loop"] == "true" else [])]

@@ -47,7 +47,7 @@ LISTENER_S = 5.0
 """The longest wait for a listener in real time, where there may be none."""
 
 MATCHING_S = 0.5
-"""For the other topics of a listener that has been found."""
+"""For the other topics of a listener that has been found, and for its own side of the match."""
 
 DELIVERY_S = 10.0
 """The longest wait for the last messages to arrive."""
@@ -219,10 +219,10 @@ class Player:
             answers = self._manner.answers
             return station.listeners(self._images) > 0 and station.answerers(answers) > 0
 
-        if not self._manner.answers:
-            if station.spin_until(there, LISTENER_S):
-                station.spin_until(lambda: False, MATCHING_S)
-        elif not station.spin_until(there, START_S):
+        found = station.spin_until(there, START_S if self._manner.answers else LISTENER_S)
+        if found:
+            station.spin_until(lambda: False, MATCHING_S)
+        elif self._manner.answers:
             raise PerceptionError(
                 f"within {START_S:g} s nobody subscribed {self._images} and published "
                 f"{self._manner.answers}"

@@ -50,7 +50,9 @@ def _none(stage: Stage, **options: Any) -> Parts:
 
 
 def _rviz(stage: Stage, **options: Any) -> Parts:
-    names = {topics.IMAGE: topics.uncompressed(stage.image)} | {t: f"{stage.namespace}/{t}" for t in SHOWN}
+    names = {topics.IMAGE: topics.uncompressed(stage.image)} | {
+        t: f"{stage.namespace}/{t}" for t in SHOWN
+    }
     configuration = share_path("rviz", "student.rviz")
     return [
         Node(
