@@ -11,7 +11,7 @@ import sys
 import time
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -72,11 +72,12 @@ class NodeProcess:
         *arguments: str,
         module: str = "mtl_perception.student_node",
         environ: Mapping[str, str] = os.environ,
+        command: Sequence[str | Path] = (),
     ) -> None:
         self._log = log
         with log.open("w") as file:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", module, "--ros-args", *arguments],
+                [*(command or (sys.executable, "-m", module)), "--ros-args", *arguments],
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 env={**environ, "ROS_DOMAIN_ID": str(domain), "PYTHONUNBUFFERED": "1"},
