@@ -24,6 +24,7 @@ from mtl_bags.drawing import Drawing
 from mtl_bags.errors import BagError
 from mtl_bags.labelling.names import LabelTopics
 from mtl_bags.reader import BagReader
+from mtl_bags.records import Record
 from mtl_bags.topics import find_camera_info_topic, find_colour_topic
 from mtl_bags.types import LABEL_INFO
 from mtl_core.errors import MtlError
@@ -89,7 +90,15 @@ def _show_live(drawing: Drawing, options: argparse.Namespace) -> None:
     image = options.image or f"{namespace}/{topics.IMAGE}"
     beside = topics.camera_info_beside(topics.uncompressed(image))
     scene = Scene(drawing, image, options.camera_info or beside, namespace)
-    with Station("mtl_view", {}, lambda record, _: scene.take(record)) as station:
+    begun: set[str] = set()
+
+    def take(record: Record, _: float) -> None:
+        if record.topic not in begun:
+            begun.add(record.topic)
+            print(f"mtl-view: {record.topic} comes", flush=True)
+        scene.take(record)
+
+    with Station("mtl_view", {}, take) as station:
         for topic, kind in scene.topics.items():
             with _left_out(topic, kind):
                 station.listen(topic, kind, LATCHED if kind == LABEL_INFO else CAMERA_QOS)
