@@ -87,6 +87,7 @@ def test_package_description_names_every_ros_package_that_is_imported(name: str)
 DISTRIBUTIONS = ("humble", "jazzy", "kilted", "lyrical")
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what catkin_pkg parses with
 @pytest.mark.parametrize("name", PACKAGES)
 def test_package_description_is_valid_for_each_distribution(name: str) -> None:
     for distribution in DISTRIBUTIONS:
@@ -116,9 +117,11 @@ def test_what_is_imported_from_source_is_pinned() -> None:
     assert len({one["version"] for one in layers}) == 3
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("src/**/*.py")), ids=lambda path: path.stem)
-def test_python_of_humble_reads_what_a_robot_runs(path: Path) -> None:
-    ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 10))
+def test_python_of_humble_reads_what_a_robot_runs() -> None:
+    paths = sorted(ROOT.glob("src/**/*.py"))
+    assert len(paths) > 100
+    for path in paths:
+        ast.parse(path.read_text(encoding="utf-8"), str(path), feature_version=(3, 10))
 
 
 def requirements(path: str) -> list[str]:
