@@ -161,4 +161,6 @@ def test_what_cannot_be_shown_is_named(
     assert "none does not exist" in capsys.readouterr().err
     assert main([str(source), "--image", "/typo", "--save", str(tmp_path / "x.rrd")]) == 1
     assert "no topic '/typo'" in capsys.readouterr().err
+    assert main([str(source), "--connect", "nonsense"]) == 1
+    assert "no viewer: invalid endpoint" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

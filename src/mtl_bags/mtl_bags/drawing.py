@@ -86,18 +86,17 @@ class Drawing:
         Raises:
             BagError: There is no viewer.
         """
+        blueprint = self._blueprint()
         try:
             if address:
-                self.stream.connect_grpc(address, default_blueprint=self._blueprint())
+                self.stream.connect_grpc(address, default_blueprint=blueprint)
             else:
-                self.stream.spawn(default_blueprint=self._blueprint())
-        except (OSError, RuntimeError, ValueError) as err:
-            raise BagError(f"cannot show anything: {err}") from err
-        self._begin()
-        try:
+                self.stream.spawn(default_blueprint=blueprint)
+            self._begin()
             yield
-        finally:
             self._end()
+        except (OSError, RuntimeError) as err:
+            raise BagError(f"no viewer: {err}") from err
 
     def _begin(self) -> None:
         # The optical frame: x right, y down, z forward.
