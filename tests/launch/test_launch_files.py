@@ -300,7 +300,10 @@ def test_ros2_launch_labels_a_recording(tmp_path: Path) -> None:
     assert process.returncode == 0, said
     assert "12 of 12 images labelled" in said
     assert "depth none" in said
-    masks = recordings.decoded(tmp_path / "out" / "walk", MASK)
+    labelled = tmp_path / "out" / "walk"
+    originals = (recordings.by_topic(one)[recordings.COLOUR] for one in (bag, labelled))
+    assert next(originals) == next(originals)
+    masks = recordings.decoded(labelled, MASK)
     assert [stamp_ns(mask.header) for mask in masks] == STAMPS
     for number, mask in enumerate(masks):
         assert set(mask.data) == {recordings.class_of(number)}
