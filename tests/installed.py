@@ -15,6 +15,8 @@ EXECUTABLES = {
     "mtl_perception": {
         "student_node": "mtl_perception.student_node",
         "teacher_node": "mtl_perception.teacher_node",
+        "mtl-play": "mtl_perception.play",
+        "mtl-view": "mtl_perception.view",
     },
     "mtl_bags": {"mtl-bags": "mtl_bags"},
 }
@@ -34,3 +36,13 @@ def make_prefix(folder: Path) -> Path:
             path.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m {module} "$@"\n')
             path.chmod(0o755)
     return folder
+
+
+def shim(prefix: Path, package: str, name: str, said: Path) -> None:
+    """Put an executable into a prefix that ends, its arguments written to a file, a line each."""
+    index = prefix / "share/ament_index/resource_index/packages" / package
+    index.touch()
+    path = prefix / "lib" / package / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > "{said}"\n')
+    path.chmod(0o755)

@@ -11,7 +11,7 @@ import sys
 import time
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -72,11 +72,12 @@ class NodeProcess:
         *arguments: str,
         module: str = "mtl_perception.student_node",
         environ: Mapping[str, str] = os.environ,
+        command: Sequence[str | Path] = (),
     ) -> None:
         self._log = log
         with log.open("w") as file:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", module, "--ros-args", *arguments],
+                [*(command or (sys.executable, "-m", module)), "--ros-args", *arguments],
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 env={**environ, "ROS_DOMAIN_ID": str(domain), "PYTHONUNBUFFERED": "1"},
@@ -136,6 +137,7 @@ class Peer:
         camera: The camera_info that precedes each frame; None for a camera without.
         got: Outputs by topic and stamp (ns), until `ask` hands them out.
         statuses: All diagnostics so far.
+        reported_ns: Stamp of the newest, 0 before the first.
     """
 
     def __init__(
@@ -166,7 +168,7 @@ class Peer:
         self._senders: dict[type, Any] = {}
         self._readers: dict[str, Any] = {}
         self._clients: dict[str, Any] = {}
-        self._reported_ns = 0
+        self.reported_ns = 0
         self.ros.create_subscription(DiagnosticArray, topics.DIAGNOSTICS, self._on_report, 10)
 
     def close(self) -> None:
@@ -297,7 +299,7 @@ class Peer:
 
     def _on_report(self, message: DiagnosticArray) -> None:
         self.statuses += message.status
-        self._reported_ns = nanoseconds(message.header.stamp)
+        self.reported_ns = nanoseconds(message.header.stamp)
 
     @property
     def values(self) -> dict[str, str]:
@@ -309,7 +311,7 @@ class Peer:
         asked_ns = self.ros.get_clock().now().nanoseconds  # older ones may still be under way
         self.wait(
             lambda: (
-                self._reported_ns > asked_ns
+                self.reported_ns > asked_ns
                 and int(self.values["received"]) == sum(int(self.values[key]) for key in OUTCOMES)
             ),
             "settled report",

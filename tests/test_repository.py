@@ -14,6 +14,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import yaml
+from catkin_pkg.package import parse_package
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("src/*/package.xml"))
@@ -80,6 +82,46 @@ def test_package_description_names_every_ros_package_that_is_imported(name: str)
     imported = {module for folder in folders for module in imported_modules(folder)}
     ours = imported & (set(PACKAGES) - {name})
     assert {module for module in imported if ROS_MODULE.fullmatch(module)} | ours <= declared
+
+
+DISTRIBUTIONS = ("humble", "jazzy", "kilted", "lyrical")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what catkin_pkg parses with
+@pytest.mark.parametrize("name", PACKAGES)
+def test_package_description_is_valid_for_each_distribution(name: str) -> None:
+    for distribution in DISTRIBUTIONS:
+        description = parse_package(ROOT / "src" / name / "package.xml")
+        description.evaluate_conditions({"ROS_DISTRO": distribution})
+        asked = [one for one in description.exec_depends if one.evaluated_condition]
+        assert (distribution == "humble" and name == "mtl_bags") == (
+            "rosbag2_storage_mcap" in {one.name for one in asked}
+        )
+
+
+def test_what_is_imported_from_source_is_pinned() -> None:
+    files = sorted(ROOT.glob("*.repos"))
+    assert [path.name for path in files] == [
+        "ros2_ws.humble.repos",
+        "ros2_ws.lyrical.repos",
+        "ros2_ws.repos",
+    ]
+    found = {path: yaml.safe_load(path.read_text())["repositories"] for path in files}
+    for repositories in found.values():
+        for one in repositories.values():
+            assert one["type"] == "git"
+            assert one["url"].startswith("https://github.com/")
+            assert re.fullmatch(r"[0-9a-f]{40}|[0-9]+\.[0-9]+\.[0-9]+", one["version"])
+    layers = [one["semantic_segmentation_layer"] for one in found.values()]
+    assert len({one["url"] for one in layers}) == 1
+    assert len({one["version"] for one in layers}) == 3
+
+
+def test_python_of_humble_reads_what_a_robot_runs() -> None:
+    paths = sorted(ROOT.glob("src/**/*.py"))
+    assert len(paths) > 100
+    for path in paths:
+        ast.parse(path.read_text(encoding="utf-8"), str(path), feature_version=(3, 10))
 
 
 def requirements(path: str) -> list[str]:

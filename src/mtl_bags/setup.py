@@ -1,6 +1,21 @@
+import os
+import sys
+from pathlib import Path
+
 from setuptools import find_packages, setup
 
 PACKAGE = "mtl_bags"
+
+
+def interpreter() -> str:
+    """Python of the scripts: an active .venv's, though that which runs colcon be the system's.
+
+    Where `--symlink-install` is given, setuptools does not ask.
+    """
+    active = os.environ.get("VIRTUAL_ENV")
+    own = Path(sys.executable).parents[1] / "pyvenv.cfg"  # colcon changes sys.prefix
+    return f"{active}/bin/python3" if active and not own.is_file() else sys.executable
+
 
 setup(
     name=PACKAGE,
@@ -29,6 +44,7 @@ setup(
         "zstandard",
     ],
     extras_require={"test": ["pytest"], "ray": ["ray"], "rerun": ["rerun-sdk"]},
+    options={"build_scripts": {"executable": interpreter()}},
     entry_points={"console_scripts": ["mtl-bags = mtl_bags.cli:main"]},
     zip_safe=False,
 )

@@ -1,14 +1,26 @@
+import os
+import sys
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
 PACKAGE = "mtl_perception"
-SHARED = ("launch", "config", "models")
+SHARED = ("launch", "config", "models", "rviz", "foxglove")
 
 
 def files(folder: str) -> list[str]:
     """List the files of a folder that go to `share/` under the same name."""
     return sorted(str(path) for path in Path(folder).glob("*") if path.is_file())
+
+
+def interpreter() -> str:
+    """Python of the scripts: an active .venv's, though that which runs colcon be the system's.
+
+    Where `--symlink-install` is given, setuptools does not ask.
+    """
+    active = os.environ.get("VIRTUAL_ENV")
+    own = Path(sys.executable).parents[1] / "pyvenv.cfg"  # colcon changes sys.prefix
+    return f"{active}/bin/python3" if active and not own.is_file() else sys.executable
 
 
 setup(
@@ -28,7 +40,8 @@ setup(
     python_requires=">=3.10",
     # Not here: rclpy and the messages, which a sourced ROS 2 or `make setup` brings.
     install_requires=["mtl_bags", "mtl_core", "numpy", "pyyaml", "tqdm"],
-    extras_require={"test": ["pytest"]},
+    extras_require={"test": ["pytest"], "rerun": ["mtl_bags[rerun]"]},
+    options={"build_scripts": {"executable": interpreter()}},
     entry_points={
         "console_scripts": [
             "student_node = mtl_perception.student_node:main",
@@ -36,6 +49,7 @@ setup(
             "mtl-play = mtl_perception.play:main",
             "mtl-predict = mtl_perception.predict:main",
             "mtl-demo = mtl_perception.demo:main",
+            "mtl-view = mtl_perception.view:main",
         ]
     },
     zip_safe=False,

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clouds import DATATYPES, cloud
-from mtl_bags.clouds import to_points
+from mtl_bags.clouds import to_labelled_points, to_points
 from mtl_core.errors import CloudError
 
 POINTS = np.random.default_rng(0).normal(size=(30, 3)).astype(np.float32)
@@ -127,3 +127,21 @@ def test_whatever_a_message_says_nothing_beyond_it_is_read(height, width, step, 
     message.height, message.width, message.point_step, message.row_step = height, width, step, row
     with suppress(CloudError):
         assert len(to_points(message, 100)) <= 100
+
+
+def test_labels_stay_with_their_points() -> None:
+    points = np.arange(12, dtype=np.float32).reshape(4, 3)
+    points[1] = np.nan
+    record = np.zeros(4, [("xyz", "<f4", 3), ("label", "u1")])
+    record["xyz"], record["label"] = points, [7, 255, 9, 1]
+    fields = [SimpleNamespace(name=axis, offset=4 * i, datatype=7) for i, axis in enumerate("xyz")]
+    label = SimpleNamespace(name="label", offset=12, datatype=2)
+    message = SimpleNamespace(
+        height=1, width=4, point_step=13, row_step=52, is_bigendian=False,
+        fields=[*fields, label], data=record.view(np.uint8).reshape(-1),
+    )  # fmt: skip
+    found, labels = to_labelled_points(message)
+    np.testing.assert_array_equal(found, points[[0, 2, 3]])
+    np.testing.assert_array_equal(labels, [7, 9, 1])
+    message.fields = fields
+    assert to_labelled_points(message)[1] is None

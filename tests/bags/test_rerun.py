@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,23 +16,9 @@ from mtl_bags.messages import to_depth, to_mask
 from mtl_bags.records import Record
 from mtl_bags.rerun_file import write_rerun
 from recordings import FRAMES, FX, HEIGHT, PREFIX, WIDTH, rewritten, stamp
+from rerun_reader import logged
 
 pytest.importorskip("rerun", reason="Rerun is not installed: pip install 'mtl_bags[rerun]'")
-
-Columns = dict[str, list[Any]]
-
-
-def logged(path: Path) -> dict[str, Columns]:
-    """What a file holds: by entity, what was logged of each component, and when."""
-    from rerun.chunk import RrdReader
-
-    found: dict[str, Columns] = defaultdict(lambda: defaultdict(list))
-    for chunk in RrdReader(path).stream().to_chunks():
-        batch = chunk.to_record_batch()
-        for name, column in zip(batch.schema.names, batch.columns, strict=True):
-            plain = column.cast("int64") if str(column.type).startswith("timestamp") else column
-            found[chunk.entity_path][name] += plain.to_pylist()
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -72,9 +57,10 @@ def test_the_timeline_is_the_images_stamps(written: Path) -> None:
 
 
 def test_classes_and_camera_are_known(written: Path) -> None:
-    camera = logged(written)["/camera"]
-    (classes,) = (one for one in camera["AnnotationContext:context"] if one)
+    found = logged(written)
+    (classes,) = (one for one in found["/"]["AnnotationContext:context"] if one)
     assert "floor" in str(classes)
+    camera = found["/camera"]
     matrix = next(one for one in camera["Pinhole:image_from_camera"] if one)[0]
     assert matrix[0] == pytest.approx(FX)
 

@@ -7,24 +7,34 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
+import yaml
 
 import frames
 import installed
 import our_programs
 import recordings
 import tiny_student
+from mtl_bags.compose import stamp_ns
+from mtl_bags.records import IMAGE, Record
+from mtl_bags.types import deserialize
 from mtl_perception import environment, topics
 from mtl_perception.domain import own_domain
+from mtl_perception.errors import PerceptionError
+from mtl_perception.player import Station
 from mtl_perception.resources import share_path
 from peer import PATIENCE_S, Peer
 
 FILES = sorted(installed.LAUNCH_FILES.glob("*.launch.py"))
+MASK = f"{recordings.PREFIX}/segmentation/mask"
+STAMPS = [recordings.stamp(number) for number in range(recordings.FRAMES)]
 NOT_INSTALLED = "launch is not installed: it comes with a full ROS 2, not from pip"
 EVALUATING = {"eval", "exec", "compile", "__import__", "PythonExpression", "Command"}
 RUNNING = {"ExecuteProcess", "subprocess", "system", "popen", "pip"}
@@ -63,9 +73,20 @@ def student() -> ModuleType:
     return loaded("student")
 
 
-NODE = ["namespace", "model", "use_sim_time", "log_level"]
+OWN = ["namespace", "model", "log_level"]
+NODE = [*OWN, "use_sim_time"]
 ARGUMENTS = {
-    "student": ["params_file", "image_topic", "camera_info_topic", *NODE],
+    "student": ["params_file", "cameras", "image_topic", "camera_info_topic", *NODE],
+    "replay": [
+        "bag",
+        "colour_topic",
+        "viewer",
+        "rate",
+        "loop",
+        "lock_step",
+        "params_file",
+        *OWN,
+    ],
     "teacher": ["params_file", "image_topic", "camera_info_topic", "depth_topic", *NODE],
     "label_bag": ["bag", "out", "model", "colour_topic", "depth_topic"],
 }
@@ -80,8 +101,9 @@ def test_every_argument_is_described(name: str) -> None:
         assert len(argument.description) > 20
         needed = argument.name in ("bag", "out")
         assert (argument.default_value is None) == needed
-    if "use_sim_time" in arguments:
-        assert arguments["use_sim_time"].choices == ["true", "false"]
+    for switch in arguments.keys() & {"use_sim_time", "loop", "lock_step"}:
+        assert arguments[switch].choices == ["true", "false"]
+    if "log_level" in arguments:
         assert "info" in arguments["log_level"].choices
 
 
@@ -98,14 +120,124 @@ def test_each_launch_file_is_looked_at() -> None:
     assert {path.name.removesuffix(".launch.py") for path in FILES} == ARGUMENTS.keys()
 
 
-@pytest.mark.parametrize("name", ["student", "teacher"])
-def test_the_default_parameters_are_the_shipped_ones(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "node"), [("student", "student"), ("teacher", "teacher"), ("replay", "student")]
+)
+def test_the_default_parameters_are_the_shipped_ones(name: str, node: str) -> None:
     module = loaded(name)
     from launch import LaunchContext
 
-    (first, *_) = module.ARGUMENTS
-    (default,) = first.default_value
-    assert Path(default.perform(LaunchContext())) == share_path("config", f"{name}.yaml")
+    (argument,) = (one for one in module.ARGUMENTS if one.name == "params_file")
+    (default,) = argument.default_value
+    assert Path(default.perform(LaunchContext())) == share_path("config", f"{node}.yaml")
+
+
+ONE = {"cameras": "", "image_topic": "image", "camera_info_topic": ""}
+TWO = {**ONE, "cameras": "front,left"}
+
+
+@pytest.mark.parametrize(
+    ("values", "images", "infos"),
+    [
+        (ONE, {"image": "image"}, {"camera_info": "camera_info"}),
+        (
+            {**ONE, "image_topic": "/cam/color/image_raw"},
+            {"image": "/cam/color/image_raw"},
+            {"camera_info": "/cam/color/camera_info"},
+        ),
+        (
+            TWO,
+            {"front/image": "front/image", "left/image": "left/image"},
+            {"front/camera_info": "front/camera_info", "left/camera_info": "left/camera_info"},
+        ),
+        (
+            {**TWO, "image_topic": "color/image_raw", "cameras": "[front, left]"},
+            {"front/image": "front/color/image_raw", "left/image": "left/color/image_raw"},
+            {
+                "front/camera_info": "front/color/camera_info",
+                "left/camera_info": "left/color/camera_info",
+            },
+        ),
+        (
+            {**TWO, "image_topic": "/front/image_raw,/rear_cam/rgb", "camera_info_topic": "info"},
+            {"front/image": "/front/image_raw", "left/image": "/rear_cam/rgb"},
+            {"front/camera_info": "front/info", "left/camera_info": "left/info"},
+        ),
+    ],
+)
+def test_each_camera_is_led_to_its_topics(
+    values: dict[str, str], images: dict[str, str], infos: dict[str, str]
+) -> None:
+    pytest.importorskip("launch_ros", reason=NOT_INSTALLED)
+    from mtl_perception.launching import camera_remappings
+
+    compressed = {topics.compressed(name): topics.compressed(to) for name, to in images.items()}
+    assert dict(camera_remappings(values)) == {**images, **compressed, **infos}
+
+
+@pytest.mark.parametrize("topic", ["/image", "/a,/b,/c", "a,b,c"])
+def test_a_topic_that_cameras_would_share_is_refused(topic: str) -> None:
+    pytest.importorskip("launch_ros", reason=NOT_INSTALLED)
+    from mtl_perception.launching import camera_remappings
+
+    with pytest.raises(PerceptionError, match=f"one for each of front, left, got {topic}"):
+        camera_remappings({**TWO, "image_topic": topic})
+
+
+VIEWER_PROGRAMS = {
+    "rviz": ("rviz2", "rviz2"),
+    "foxglove": ("foxglove_bridge", "foxglove_bridge"),
+    "rerun": ("mtl_perception", "mtl-view"),
+}
+
+
+def test_every_choice_of_a_viewer_is_looked_at() -> None:
+    pytest.importorskip("launch_ros", reason=NOT_INSTALLED)
+    from mtl_perception.viewers import VIEWERS
+
+    assert VIEWERS.keys() == {"none", *VIEWER_PROGRAMS}
+
+
+def viewer_words(folder: Path, viewer: str) -> tuple[list[str], str]:
+    """How replay.launch.py starts a viewer, which ends at once, and what launch says."""
+    bag = recordings.write(folder / "walk", recordings.records())
+    model = tiny_student.write(folder / "tiny.onnx")
+    arguments = (f"bag:={bag}", f"model:={model}", f"viewer:={viewer}", "namespace:=front")
+    said = folder / "said"
+    with (
+        own_domain() as domain,
+        launching(
+            folder,
+            domain,
+            "replay.launch.py",
+            *arguments,
+            shims={VIEWER_PROGRAMS[viewer]: said},
+        ) as process,
+    ):
+        output, _ = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, output
+    return said.read_text().splitlines(), output
+
+
+def test_rviz_is_led_to_the_recording_s_camera_and_the_student_s_outputs(tmp_path: Path) -> None:
+    words, _ = viewer_words(tmp_path, "rviz")
+    configuration = share_path("rviz", "student.rviz")
+    assert words[:4] == ["-d", str(configuration), "-f", recordings.FRAME]
+    rules = {after for word, after in pairwise(words) if word == "-r"}
+    shown = yaml.safe_load(configuration.read_text())["Visualization Manager"]["Displays"]
+    outputs = {one["Topic"]["Value"] for one in shown if "Topic" in one} - {f"/{topics.IMAGE}"}
+    expected = {f"{topic}:=/front{topic}" for topic in outputs}
+    assert rules >= expected | {f"/{topics.IMAGE}:={recordings.COLOUR}"}
+
+
+def test_rerun_is_led_to_the_recording_s_camera_and_the_student_s_outputs(tmp_path: Path) -> None:
+    words, _ = viewer_words(tmp_path, "rerun")
+    assert words[:4] == ["--image", recordings.COLOUR, "--namespace", "/front"]
+
+
+def test_foxglove_s_layout_is_named(tmp_path: Path) -> None:
+    _, said = viewer_words(tmp_path, "foxglove")
+    assert f"import the layout {share_path('foxglove', 'student.json')}" in said
 
 
 def variables(student: ModuleType) -> dict[str, str]:
@@ -132,10 +264,14 @@ def test_the_camera_profile_is_named_unless_the_user_named_one(
 
 
 @contextmanager
-def launching(folder: Path, domain: int, *words: str) -> Iterator[subprocess.Popen[str]]:
-    """`ros2 launch mtl_perception ...` in a domain of its own."""
+def launching(
+    folder: Path, domain: int, *words: str, shims: Mapping[tuple[str, str], Path] | None = None
+) -> Iterator[subprocess.Popen[str]]:
+    """`ros2 launch mtl_perception ...` in a domain of its own; see `installed.shim` for shims."""
     pytest.importorskip("ros2launch", reason="ros2launch is not installed: it comes with ROS 2")
     prefix = installed.make_prefix(folder / "prefix")
+    for (package, name), said in (shims or {}).items():
+        installed.shim(prefix, package, name, said)
     path = os.pathsep.join([str(prefix), os.environ["AMENT_PREFIX_PATH"]])
     process = subprocess.Popen(
         [Path(sys.executable).with_name("ros2"), "launch", "mtl_perception", *words],
@@ -174,32 +310,69 @@ def test_ros2_launch_labels_a_recording(tmp_path: Path) -> None:
     assert process.returncode == 0, said
     assert "12 of 12 images labelled" in said
     assert "depth none" in said
-    assert (tmp_path / "out" / "walk" / "metadata.yaml").is_file()
+    labelled = tmp_path / "out" / "walk"
+    originals = (recordings.by_topic(one)[recordings.COLOUR] for one in (bag, labelled))
+    assert next(originals) == next(originals)
+    masks = recordings.decoded(labelled, MASK)
+    assert [stamp_ns(mask.header) for mask in masks] == STAMPS
+    for number, mask in enumerate(masks):
+        assert set(mask.data) == {recordings.class_of(number)}
 
 
-def test_ros2_launch_of_the_teacher_answers_a_player(tmp_path: Path) -> None:
+def test_ros2_launch_of_the_teacher_answers_a_player(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = tiny_student.write_teacher(tmp_path / "tiny-teacher.onnx")
     bag = recordings.write(tmp_path / "walk", recordings.records())
     arguments = (f"model:={model}", f"image_topic:={recordings.COLOUR}", "log_level:=warn")
-    mask = f"{recordings.PREFIX}/segmentation/mask"
+    masks: dict[int, set[int]] = {}
+
+    def note(record: Record, _: float) -> None:
+        message = deserialize(record)
+        masks[stamp_ns(message.header)] = set(message.data)
+
     with (
         own_domain() as domain,
         launching(tmp_path, domain, "teacher.launch.py", *arguments) as process,
     ):
-        played = subprocess.run(
-            [sys.executable, "-m", "mtl_perception.play", bag, "--lock-step", mask],
-            env={**os.environ, "ROS_DOMAIN_ID": str(domain)},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=PATIENCE_S,
-        )
-        assert played.returncode == 0, played.stderr
-        assert "no answer" not in played.stdout
+        monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
+        with Station("listener", {MASK: IMAGE}, note) as station:
+            player = subprocess.Popen(
+                [sys.executable, "-m", "mtl_perception.play", bag, "--lock-step", MASK]
+            )
+            assert station.spin_until(lambda: len(masks) == len(STAMPS), PATIENCE_S)
+            assert player.wait(PATIENCE_S) == 0
         process.send_signal(signal.SIGINT)
         said, _ = process.communicate(timeout=PATIENCE_S)
+    expected = {stamp: {recordings.class_of(n)} for n, stamp in enumerate(STAMPS)}
+    assert masks == expected
     assert "process has finished cleanly" in said
     assert "Traceback" not in said
+
+
+def test_ros2_launch_answers_each_of_two_cameras_below_its_name(tmp_path: Path) -> None:
+    model = tiny_student.write(tmp_path / "tiny.onnx")
+    arguments = (f"model:={model}", "cameras:=front,left", "image_topic:=color/image_raw")
+    rules = [f"{topics.IMAGE}:=color/image_raw", f"{topics.CAMERA_INFO}:=color/camera_info"]
+    with (
+        own_domain() as domain,
+        launching(tmp_path, domain, "student.launch.py", *arguments),
+        ExitStack() as stack,
+    ):
+        peers = [Peer(domain, namespace=f"/{name}", remap=rules) for name in ("front", "left")]
+        for turn, peer in enumerate(peers):
+            stack.callback(peer.close)
+            peer.camera = frames.camera_info(fx=(1 + turn) * tiny_student.CANONICAL_FX)
+            peer.read(topics.MASK, topics.DEPTH)
+            picture = frames.image(frames.rgb(left=3 + turn))
+            peer.warm_up(picture)
+            answer = peer.ask(picture)
+            mask, _ = frames.halves(frames.pixels(answer[topics.MASK]))
+            assert set(mask.flat) == {3 + turn}
+            near, _ = frames.halves(frames.pixels(answer[topics.DEPTH]))
+            np.testing.assert_allclose(
+                near, tiny_student.metres(frames.NEAR, 1.0 + turn), rtol=1e-3
+            )
 
 
 def test_ros2_launch_answers_frames_and_ends_on_sigint(

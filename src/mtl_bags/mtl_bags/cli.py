@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+from mtl_bags.arguments import own_words
 from mtl_bags.errors import BagError
 from mtl_bags.export import Selection, export
 from mtl_bags.frames import SLOP_NS
@@ -26,8 +27,6 @@ from mtl_core.errors import MtlError
 
 T = TypeVar("T")
 
-_FOR_NODES = "--ros-args"
-
 _SAID = {
     "repeated": "an image with the stamp of the one before",
     "backwards": "stamps that go backwards",
@@ -40,11 +39,7 @@ DAMAGED = 3
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand; returns its exit status."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    # `ros2 launch` adds words for a node, which this is not.
-    options = _parser().parse_args(
-        words[: words.index(_FOR_NODES)] if _FOR_NODES in words else words
-    )
+    options = _parser().parse_args(own_words(argv))
     try:
         return int(options.run(options))
     except (BagError, MtlError, OSError) as err:

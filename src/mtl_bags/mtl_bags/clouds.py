@@ -13,6 +13,12 @@ from mtl_core.errors import CloudError
 _FLOATS = {7: "f4", 8: "f8"}
 """Numpy's names for the `PointField` datatypes that coordinates have."""
 
+_UINT8 = 2
+"""The `PointField` datatype that labels have."""
+
+LABEL = "label"
+"""Field of the class id."""
+
 _NO_POINTS = np.dtype([(axis, "<f4") for axis in "xyz"])
 
 _JITTER = 40503
@@ -20,14 +26,23 @@ _JITTER = 40503
 
 
 def to_points(message: Any, most: int | None = None) -> npt.NDArray[np.float32]:
-    """Return the coordinates in a cloud.
+    """Return the coordinates in a cloud: the first of what `to_labelled_points` returns."""
+    return to_labelled_points(message, most)[0]
+
+
+def to_labelled_points(
+    message: Any, most: int | None = None
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8] | None]:
+    """Return the coordinates in a cloud, and what each point is.
 
     Args:
-        message: Its x, y and z are float32 or float64 fields, in any order among others.
+        message: Its x, y and z are float32 or float64 fields, in any order among others; its label,
+            where it has one, is a uint8 field.
         most: Look at no more points than so many, spread over the cloud; None takes all.
 
     Returns:
-        (N, 3) float32, metres in the message's frame, without points that are not finite.
+        (N, 3) float32, metres in the message's frame, without points that are not finite; (N,)
+        uint8 class ids, None where the cloud has none.
 
     Raises:
         CloudError: There are no such fields, or the data do not hold the cloud.
@@ -37,7 +52,8 @@ def to_points(message: Any, most: int | None = None) -> npt.NDArray[np.float32]:
     with np.errstate(over="ignore", invalid="ignore"):  # beyond float32 is as far as infinity
         x, y, z = (cloud[axis][places].astype(np.float32) for axis in "xyz")
     known = np.isfinite(x) & np.isfinite(y) & np.isfinite(z)
-    return np.stack([x[known], y[known], z[known]], axis=-1)
+    labels = cloud[LABEL][places][known] if LABEL in (cloud.dtype.names or ()) else None
+    return np.stack([x[known], y[known], z[known]], axis=-1), labels
 
 
 def _view(message: Any) -> npt.NDArray[Any]:
@@ -74,16 +90,22 @@ def _record(message: Any) -> np.dtype[Any]:
             f"cloud: fields x, y and z of datatype 7 (FLOAT32) or 8 (FLOAT64) expected, "
             f"got {got or 'none'}"
         )
-    offsets = [fields[axis].offset for axis in "xyz"]
-    ends = [at + np.dtype(number).itemsize for at, number in zip(offsets, formats, strict=True)]
+    layout = dict(zip("xyz", formats, strict=True))
+    if LABEL in fields and fields[LABEL].datatype == _UINT8:
+        layout[LABEL] = "u1"
+    offsets = [fields[name].offset for name in layout]
+    ends = [
+        at + np.dtype(number).itemsize for at, number in zip(offsets, layout.values(), strict=True)
+    ]
     if max(ends) > message.point_step:
         raise CloudError(
-            f"cloud: x, y and z end at byte {max(ends)}, beyond point_step {message.point_step}"
+            f"cloud: {', '.join(layout)} end at byte {max(ends)}, beyond point_step "
+            f"{message.point_step}"
         )
     return np.dtype(
         {
-            "names": list("xyz"),
-            "formats": formats,
+            "names": list(layout),
+            "formats": list(layout.values()),
             "offsets": offsets,
             "itemsize": message.point_step,
         }

@@ -42,13 +42,13 @@ def project_types() -> Typestore:
 
 
 def deserialize(record: Record) -> Any:
-    """Return the message in a record of a standard type.
+    """Return the message in a record, of a type of ROS 2 or a label info.
 
     Raises:
         BagError: The bytes do not fit the type, or the type is not known.
     """
     try:
-        return standard_types().deserialize_cdr(memoryview(record.data), record.msgtype)
+        return project_types().deserialize_cdr(memoryview(record.data), record.msgtype)
     except Exception as err:  # the library raises whatever it stumbles over
         raise BagError(
             f"{record.topic}: cannot read a {record.msgtype}: {type(err).__name__}: {err}"

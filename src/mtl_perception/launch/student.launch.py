@@ -1,21 +1,27 @@
-"""Start the student node for one camera."""
+"""Start the student node for one camera, or for several that share the model."""
 
 from __future__ import annotations
 
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.actions import OpaqueFunction
 from launch.launch_context import LaunchContext
 from launch.launch_description_entity import LaunchDescriptionEntity
 
 from launch import LaunchDescription
-from mtl_perception.launching import CAMERA, NODE, camera_remappings, given, node, transport
-from mtl_perception.resources import share_path
+from mtl_perception.launching import (
+    CAMERA,
+    CAMERAS,
+    NODE,
+    camera_names,
+    camera_remappings,
+    given,
+    node,
+    params_file,
+    transport,
+)
 
 ARGUMENTS = (
-    DeclareLaunchArgument(
-        "params_file",
-        default_value=str(share_path("config", "student.yaml")),
-        description="YAML file with the node's parameters.",
-    ),
+    params_file("student"),
+    CAMERAS,
     *CAMERA,
     *NODE,
 )
@@ -31,4 +37,5 @@ def generate_launch_description() -> LaunchDescription:
 def student(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """Make the node from the arguments."""
     values = given(context, ARGUMENTS)
-    return [node("student", values, camera_remappings(values))]
+    names = {"cameras": camera_names(values)} if values["cameras"] else {}
+    return [node("student", values, camera_remappings(values), **names)]

@@ -8,15 +8,18 @@ from launch.launch_description_entity import LaunchDescriptionEntity
 
 from launch import LaunchDescription
 from mtl_perception import topics
-from mtl_perception.launching import CAMERA, NODE, camera_remappings, given, node, transport
-from mtl_perception.resources import share_path
+from mtl_perception.launching import (
+    CAMERA,
+    NODE,
+    camera_remappings,
+    given,
+    node,
+    params_file,
+    transport,
+)
 
 ARGUMENTS = (
-    DeclareLaunchArgument(
-        "params_file",
-        default_value=str(share_path("config", "teacher.yaml")),
-        description="YAML file with the node's parameters.",
-    ),
+    params_file("teacher"),
     *CAMERA,
     DeclareLaunchArgument(
         "depth_topic",

@@ -1,4 +1,4 @@
-"""What the launch files share: arguments, the transport of camera images, and our nodes."""
+"""What the launch files share: arguments, the transport of camera images, nodes and viewers."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from mtl_perception import environment, topics
+from mtl_perception.errors import PerceptionError
+from mtl_perception.resources import PACKAGE, share_path
+
+PARAMS_FILE = "params_file"
 
 CAMERA = (
     DeclareLaunchArgument(
@@ -29,7 +33,16 @@ CAMERA = (
 )
 """Which camera."""
 
-NODE = (
+CAMERAS = DeclareLaunchArgument(
+    "cameras",
+    default_value="",
+    description="Names of several cameras, such as front,left: one model answers them in turn, "
+    "each below its name (front/segmentation/mask). image_topic and camera_info_topic are then "
+    "below each name, too, unless they list a topic for each, also with commas. Empty: "
+    "params_file's, which is one camera without a name.",
+)
+
+OWN = (
     DeclareLaunchArgument(
         "namespace",
         default_value="",
@@ -41,19 +54,33 @@ NODE = (
         description="ONNX file: a path, or the name of a model that ships; empty: params_file's.",
     ),
     DeclareLaunchArgument(
-        "use_sim_time",
-        default_value="false",
-        choices=["true", "false"],
-        description="true: time comes from /clock, as in a simulation or a replay.",
-    ),
-    DeclareLaunchArgument(
         "log_level",
         default_value="info",
         choices=["debug", "info", "warn", "error", "fatal"],
         description="Least severity of what the node logs.",
     ),
 )
+"""How a node runs, whatever clock it has."""
+
+NODE = (
+    *OWN,
+    DeclareLaunchArgument(
+        "use_sim_time",
+        default_value="false",
+        choices=["true", "false"],
+        description="true: time comes from /clock, as in a simulation or a replay.",
+    ),
+)
 """How a node runs."""
+
+
+def params_file(node: str) -> DeclareLaunchArgument:
+    """The argument that names a node's parameters; by default those that ship."""
+    return DeclareLaunchArgument(
+        PARAMS_FILE,
+        default_value=str(share_path("config", f"{node}.yaml")),
+        description="YAML file with the node's parameters.",
+    )
 
 
 def given(context: LaunchContext, arguments: Sequence[DeclareLaunchArgument]) -> dict[str, str]:
@@ -72,33 +99,69 @@ def transport(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     ]
 
 
+def camera_names(values: Mapping[str, str]) -> list[str]:
+    """Return the cameras' names; one without a name if none is given."""
+    return [name.strip() for name in values.get("cameras", "").strip("[] ").split(",")]
+
+
 def camera_remappings(values: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Return what leads a node's camera to the topics that `CAMERA` names."""
-    image = values["image_topic"]
-    return [
-        (topics.IMAGE, image),
-        (topics.compressed(topics.IMAGE), topics.compressed(image)),
-        (topics.CAMERA_INFO, values["camera_info_topic"] or topics.camera_info_beside(image)),
-    ]
+    """Return what leads a node's cameras to the topics that `CAMERA` and `CAMERAS` name.
+
+    Raises:
+        PerceptionError: There are not as many topics as cameras.
+    """
+    names = camera_names(values)
+    images = _of_each("image_topic", values, names)
+    infos = _of_each("camera_info_topic", values, names)
+    rules = []
+    for name, image, info in zip(names, images, infos, strict=True):
+        for topic, leads_to in (
+            (topics.IMAGE, image),
+            (topics.compressed(topics.IMAGE), topics.compressed(image)),
+            (topics.CAMERA_INFO, info or topics.camera_info_beside(image)),
+        ):
+            rules.append((topics.of_camera(name, topic), leads_to))
+    return rules
 
 
-def node(name: str, values: Mapping[str, str], remappings: list[tuple[str, str]]) -> Node:
+def _of_each(argument: str, values: Mapping[str, str], names: Sequence[str]) -> list[str]:
+    """The topic of each camera that an argument speaks of."""
+    given = [topic.strip() for topic in values[argument].split(",")]
+    if len(given) == len(names) > 1:
+        return given
+    (topic, *more) = given
+    if more or (topic.startswith("/") and len(names) > 1):
+        raise PerceptionError(
+            f"{argument}: expected a topic below each camera's name or one for each of "
+            f"{', '.join(names)}, got {values[argument]}"
+        )
+    return [topics.of_camera(name, topic) if topic else "" for name in names]
+
+
+def node(
+    name: str,
+    values: Mapping[str, str],
+    remappings: list[tuple[str, str]],
+    **parameters: str | bool | list[str],
+) -> Node:
     """Make one of this package's nodes; what is not given is left to params_file.
 
     Args:
         name: Of the node; its executable is called `NAME_node`.
         values: Of `NODE`, and `params_file`.
         remappings: Of its topics.
+        parameters: That hold whatever params_file says.
     """
-    parameters: dict[str, str | bool] = {"model": values["model"]} if values["model"] else {}
+    if values["model"]:
+        parameters["model"] = values["model"]
     if values["use_sim_time"] == "true":
         parameters["use_sim_time"] = True
     return Node(
-        package="mtl_perception",
+        package=PACKAGE,
         executable=f"{name}_node",
         name=name,
         namespace=values["namespace"],
-        parameters=[values["params_file"], parameters],
+        parameters=[values[PARAMS_FILE], parameters],
         remappings=remappings,
         arguments=["--ros-args", "--log-level", values["log_level"]],
         output="screen",

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
+from mtl_bags.arguments import own_words
 from mtl_bags.compose import clock, serialize
 from mtl_bags.errors import BagError
 from mtl_bags.frames import stamp_of
@@ -46,7 +47,7 @@ LISTENER_S = 5.0
 """The longest wait for a listener in real time, where there may be none."""
 
 MATCHING_S = 0.5
-"""For the other topics of a listener that has been found."""
+"""For the other topics of a listener that has been found, and for its own side of the match."""
 
 DELIVERY_S = 10.0
 """The longest wait for the last messages to arrive."""
@@ -66,6 +67,7 @@ class Manner:
         ahead: How many images may be unanswered.
         loop: Again and again.
         clock_hz: How often `/clock` is published; 0 = never.
+        awaited: A topic that somebody has to publish before anything is played; "" = none.
     """
 
     rate: float = 1.0
@@ -74,11 +76,12 @@ class Manner:
     ahead: int = AHEAD
     loop: bool = False
     clock_hz: float = 0.0
+    awaited: str = ""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Play a recording; returns 0, or 1 if it cannot be played."""
-    options = _parser().parse_args(argv)
+    options = _parser().parse_args(own_words(argv))
     manner = Manner(
         options.rate,
         options.lock_step or "",
@@ -86,6 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         options.ahead,
         options.loop,
         options.clock or 0.0,
+        options.wait_for or "",
     )
     try:
         environment.prepare()  # rclpy reads the environment when it is imported
@@ -113,6 +117,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--loop", action="store_true", help="again and again")
     parser.add_argument(
         "--clock", type=float, nargs="?", const=40.0, metavar="HZ", help="publish /clock"
+    )
+    parser.add_argument(
+        "--wait-for", metavar="TOPIC", help="begin when somebody publishes this topic"
     )
     parser.add_argument("--topics", nargs="+", metavar="TOPIC", help="these alone")
     return parser
@@ -202,6 +209,9 @@ class Player:
 
     def _wait_for_the_other_side(self, station: Station, names: Sequence[str]) -> None:
         """What is sent before somebody has been matched is lost."""
+        awaited = self._manner.awaited
+        if awaited and not station.spin_until(lambda: station.answerers(awaited) > 0, START_S):
+            raise PerceptionError(f"within {START_S:g} s nobody published {awaited}")
 
         def there() -> bool:
             if not self._manner.answers:
@@ -209,10 +219,10 @@ class Player:
             answers = self._manner.answers
             return station.listeners(self._images) > 0 and station.answerers(answers) > 0
 
-        if not self._manner.answers:
-            if station.spin_until(there, LISTENER_S):
-                station.spin_until(lambda: False, MATCHING_S)
-        elif not station.spin_until(there, START_S):
+        found = station.spin_until(there, START_S if self._manner.answers else LISTENER_S)
+        if found:
+            station.spin_until(lambda: False, MATCHING_S)
+        elif self._manner.answers:
             raise PerceptionError(
                 f"within {START_S:g} s nobody subscribed {self._images} and published "
                 f"{self._manner.answers}"

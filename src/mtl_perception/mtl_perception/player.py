@@ -52,7 +52,7 @@ class Station(Closing):
         self._on_result = on_result
         self._publishers: dict[str, Any] = {}
         for topic, msgtype in results.items():
-            self._subscribe(topic, msgtype)
+            self.listen(topic, msgtype)
 
     def close(self) -> None:
         """Leave the DDS domain."""
@@ -72,6 +72,20 @@ class Station(Closing):
     def publish(self, topic: str, data: bytes) -> None:
         """Publish CDR bytes on a topic that was advertised."""
         self._publishers[topic].publish(data)
+
+    def listen(self, topic: str, msgtype: str, qos: QoSProfile = RESULT_QOS) -> None:
+        """Receive what is published on a topic from now on.
+
+        Raises:
+            ImportError: The type's package is not installed.
+            AttributeError: The package has no such type.
+        """
+
+        def receive(data: bytes) -> None:
+            now = time.monotonic()
+            self._on_result(Record(topic, msgtype, time.time_ns(), data), now)
+
+        self._node.create_subscription(message_class(msgtype), topic, receive, qos, raw=True)
 
     def listeners(self, topic: str) -> int:
         """Say how many subscriptions have been matched with a topic that was advertised."""
@@ -94,13 +108,6 @@ class Station(Closing):
         while not (finished := done()) and (left := deadline - time.monotonic()) > 0:
             self._executor.spin_once(timeout_sec=min(left, _SPIN_S))
         return finished
-
-    def _subscribe(self, topic: str, msgtype: str) -> None:
-        def receive(data: bytes) -> None:
-            now = time.monotonic()
-            self._on_result(Record(topic, msgtype, time.time_ns(), data), now)
-
-        self._node.create_subscription(message_class(msgtype), topic, receive, RESULT_QOS, raw=True)
 
 
 def message_class(msgtype: str) -> Any:

@@ -36,6 +36,11 @@ def compressed(image_topic: str) -> str:
     return f"{image_topic}/compressed"
 
 
+def uncompressed(image_topic: str) -> str:
+    """Return the image topic of which this may be the compressed twin."""
+    return image_topic.removesuffix(compressed(""))
+
+
 def compressed_depth(depth_topic: str) -> str:
     """Return the topic on which image_transport puts the compressed twin of a depth topic."""
     return f"{depth_topic}/compressedDepth"

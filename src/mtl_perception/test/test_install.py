@@ -27,7 +27,7 @@ def outside(folder: Path, *command: str | Path) -> str:
     return run.stdout.strip()
 
 
-@pytest.mark.parametrize("folder", ["launch", "config", "models"])
+@pytest.mark.parametrize("folder", ["launch", "config", "models", "rviz", "foxglove"])
 def test_every_shared_file_of_the_source_is_installed(folder: str) -> None:
     assert names(SHARE / folder) == names(SOURCE / folder) != set()
 
@@ -44,12 +44,12 @@ def test_the_package_finds_its_own_installed_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["student_node", "teacher_node", "mtl-predict", "mtl-demo", "mtl-play"]
+    "name", ["student_node", "teacher_node", "mtl-predict", "mtl-demo", "mtl-play", "mtl-view"]
 )
 def test_executable_stands_where_ros2_run_looks(name: str) -> None:
     assert os.access(EXECUTABLES / name, os.X_OK)
 
 
-@pytest.mark.parametrize("name", ["mtl-predict", "mtl-demo", "mtl-play"])
+@pytest.mark.parametrize("name", ["mtl-predict", "mtl-demo", "mtl-play", "mtl-view"])
 def test_executable_says_how_it_is_used(name: str, tmp_path: Path) -> None:
     assert outside(tmp_path, EXECUTABLES / name, "--help").startswith(f"usage: {name}")
