@@ -3,7 +3,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 PACKAGE = "mtl_perception"
-SHARED = ("launch", "config", "models")
+SHARED = ("launch", "config", "config/nav2", "config/nav2/costs", "models")
 
 
 def files(folder: str) -> list[str]:
@@ -36,6 +36,8 @@ setup(
             "mtl-play = mtl_perception.play:main",
             "mtl-predict = mtl_perception.predict:main",
             "mtl-demo = mtl_perception.demo:main",
+            "mtl-costmap-config = mtl_perception.nav2.config:main",
+            "mtl-check-nav2 = mtl_perception.nav2.check:main",
         ]
     },
     zip_safe=False,

@@ -66,6 +66,10 @@ NODE = ["namespace", "model", "use_sim_time", "log_level"]
 ARGUMENTS = {
     "student": ["params_file", "image_topic", "camera_info_topic", *NODE],
     "teacher": ["params_file", "image_topic", "camera_info_topic", "depth_topic", *NODE],
+    "nav2_semantic": [
+        *("params_file", "nav2", "nav2_params_file", "image_topic", "camera_info_topic"),
+        *NODE,
+    ],
     "label_bag": ["bag", "out", "model", "colour_topic", "depth_topic"],
 }
 

@@ -1,0 +1,153 @@
+"""`mtl-check-nav2`: whether topics and parameters keep the rules of Nav2's semantic layer."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mtl_perception import environment
+from mtl_perception.errors import PerceptionError
+from mtl_perception.nav2.costmap import TOPICS
+from mtl_perception.nav2.parameter_file import Layer, Source, read_layers
+from mtl_perception.nav2.rules import in_parameters, on_topics
+from mtl_perception.nav2.verdict import Outcome, Verdict
+
+if TYPE_CHECKING:
+    from mtl_perception.nav2.heard import Heard
+
+PROG = "mtl-check-nav2"
+
+FRAMES = 10
+TIMEOUT_S = 30.0
+
+OPTIONS = {
+    "mask": "segmentation_topic",
+    "confidence": "confidence_topic",
+    "labels": "labels_topic",
+    "points": "pointcloud_topic",
+}
+"""Options that name a topic, and the layer's parameters which name it otherwise."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Returns:
+        0; 1 if a rule is broken, or the file has no semantic layer.
+    """
+    options = _parser().parse_args(argv)
+    try:
+        layers = read_layers(options.costmap)
+        verdicts = list(_verdicts(layers, options))
+    except PerceptionError as err:
+        print(f"{PROG}: {err}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    counts = {one: sum(v.outcome is one for v in verdicts) for one in Outcome}
+    print(
+        f"{counts[Outcome.PASS]} passed, {counts[Outcome.FAIL]} failed, "
+        f"{counts[Outcome.SKIP]} not checked"
+    )
+    return 1 if counts[Outcome.FAIL] else 0
+
+
+@dataclass(frozen=True)
+class _Stream:
+    """Topics by the layer's parameter, and the first source that names them."""
+
+    topics: tuple[tuple[str, str], ...]
+    source: Source
+
+
+def _verdicts(layers: Sequence[Layer], options: argparse.Namespace) -> Iterator[Verdict]:
+    """Judge and print, one by one."""
+    heard: list[Heard] = []
+    if not options.parameters_only:
+        for stream in _streams(layers, options):
+            print(f"source {stream.source.where}", flush=True)
+            heard.append(_listen(stream, options))
+            yield from _printed(on_topics(heard[-1], stream.source))
+    for layer in layers:
+        print(f"layer {layer.where}", flush=True)
+        yield from _printed(in_parameters(layer, heard))
+
+
+def _printed(verdicts: Sequence[Verdict]) -> Iterator[Verdict]:
+    for verdict in verdicts:
+        print(verdict, flush=True)
+        yield verdict
+
+
+def _streams(layers: Sequence[Layer], options: argparse.Namespace) -> list[_Stream]:
+    """What to listen to: the same topics once, however many costmaps name them."""
+    given = {parameter: getattr(options, name) for name, parameter in OPTIONS.items()}
+    found: dict[tuple[tuple[str, str], ...], _Stream] = {}
+    for source in (source for layer in layers for source in layer.sources()):
+        named = {**(source.topics() if source.parameters else _ours()), **_known(given)}
+        topics = tuple(named.items())
+        found.setdefault(topics, _Stream(topics, source))
+    return list(found.values())
+
+
+def _known(given: dict[str, str | None]) -> dict[str, str]:
+    return {name: topic for name, topic in given.items() if topic}
+
+
+def _ours() -> dict[str, str]:
+    return {name: f"/{topic}" for name, topic in TOPICS.items()}
+
+
+def _listen(stream: _Stream, options: argparse.Namespace) -> Heard:
+    environment.prepare()  # rclpy reads the environment when it is imported
+    from mtl_perception.nav2.listener import Listener
+
+    with Listener(dict(stream.topics)) as listener:
+        return listener.listen(options.frames, options.timeout)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=PROG,
+        description="Check what a running node publishes, and a costmap's parameters, against the "
+        "seven rules of Nav2's semantic segmentation layer (docs/nav2.md). Says of each PASS, "
+        "FAIL with what was got and what was expected, or SKIP; ends with 1 if one failed.",
+    )
+    add = parser.add_argument
+    add("costmap", type=Path, metavar="COSTMAP_YAML", help="such as mtl-costmap-config writes")
+    for name, parameter in OPTIONS.items():
+        add(
+            f"--{name}",
+            metavar="TOPIC",
+            help=f"default: {parameter} of each source; if it has no parameters, "
+            f"/{TOPICS[parameter]}",
+        )
+    add(
+        "--frames",
+        type=_count,
+        default=FRAMES,
+        help=f"that are looked at; default: {FRAMES}",
+    )
+    add(
+        "--timeout",
+        type=float,
+        default=TIMEOUT_S,
+        metavar="SECONDS",
+        help=f"the longest wait for them; default: {TIMEOUT_S:.0f}",
+    )
+    add("--parameters-only", action="store_true", help="rules 6 and 7, without ROS")
+    return parser
+
+
+def _count(text: str) -> int:
+    if (value := int(text)) < 2:
+        raise argparse.ArgumentTypeError(f"expected a number from 2, got {text}")
+    return value
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
