@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +32,12 @@ OPTIONS = {
 """Options that name a topic, and the layer's parameters which name it otherwise."""
 
 
+OURS = {parameter: f"/{topic}" for parameter, topic in TOPICS.items()}
+
+Topics = tuple[tuple[str, str], ...]
+"""Names by the layer's parameter."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 
@@ -56,22 +61,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1 if counts[Outcome.FAIL] else 0
 
 
-@dataclass(frozen=True)
-class _Stream:
-    """Topics by the layer's parameter, and the first source that names them."""
-
-    topics: tuple[tuple[str, str], ...]
-    source: Source
-
-
 def _verdicts(layers: Sequence[Layer], options: argparse.Namespace) -> Iterator[Verdict]:
     """Judge and print, one by one."""
     heard: list[Heard] = []
     if not options.parameters_only:
-        for stream in _streams(layers, options):
-            print(f"source {stream.source.where}", flush=True)
-            heard.append(_listen(stream, options))
-            yield from _printed(on_topics(heard[-1], stream.source))
+        for topics, sources in _streams(layers, options).items():
+            print(f"topics of {', '.join(source.where for source in sources)}", flush=True)
+            heard.append(_listen(dict(topics), options))
+            yield from _printed(on_topics(heard[-1], sources))
     for layer in layers:
         print(f"layer {layer.where}", flush=True)
         yield from _printed(in_parameters(layer, heard))
@@ -83,30 +80,29 @@ def _printed(verdicts: Sequence[Verdict]) -> Iterator[Verdict]:
         yield verdict
 
 
-def _streams(layers: Sequence[Layer], options: argparse.Namespace) -> list[_Stream]:
-    """What to listen to: the same topics once, however many costmaps name them."""
+def _streams(layers: Sequence[Layer], options: argparse.Namespace) -> dict[Topics, list[Source]]:
+    """Return what to listen to, and who reads it: costmaps may share topics.
+
+    Raises:
+        PerceptionError: A topic is named twice.
+    """
     given = {parameter: getattr(options, name) for name, parameter in OPTIONS.items()}
-    found: dict[tuple[tuple[str, str], ...], _Stream] = {}
+    chosen = {parameter: topic for parameter, topic in given.items() if topic}
+    found: dict[Topics, list[Source]] = {}
     for source in (source for layer in layers for source in layer.sources()):
-        named = {**(source.topics() if source.parameters else _ours()), **_known(given)}
-        topics = tuple(named.items())
-        found.setdefault(topics, _Stream(topics, source))
-    return list(found.values())
+        named = {**(source.topics() if source.parameters else OURS), **chosen}
+        topics = [topic for topic in named.values() if topic]
+        if len(set(topics)) < len(topics):
+            raise PerceptionError(f"{source.where}: expected a topic each, got {named}")
+        found.setdefault(tuple(named.items()), []).append(source)
+    return found
 
 
-def _known(given: dict[str, str | None]) -> dict[str, str]:
-    return {name: topic for name, topic in given.items() if topic}
-
-
-def _ours() -> dict[str, str]:
-    return {name: f"/{topic}" for name, topic in TOPICS.items()}
-
-
-def _listen(stream: _Stream, options: argparse.Namespace) -> Heard:
+def _listen(topics: Mapping[str, str], options: argparse.Namespace) -> Heard:
     environment.prepare()  # rclpy reads the environment when it is imported
     from mtl_perception.nav2.listener import Listener
 
-    with Listener(dict(stream.topics)) as listener:
+    with Listener(topics) as listener:
         return listener.listen(options.frames, options.timeout)
 
 

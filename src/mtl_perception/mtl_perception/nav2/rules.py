@@ -23,6 +23,9 @@ from mtl_perception.nav2.verdict import Verdict, judged, skipped
 
 LATCHED = ("reliable", "transient_local")
 
+FLOAT32 = 7
+"""Of `sensor_msgs/PointField`."""
+
 NEEDED = ("segmentation_topic", "labels_topic", "pointcloud_topic", "class_types")
 """What a source cannot do without; without a confidence, all are taken for certain."""
 
@@ -80,13 +83,18 @@ def stamps(heard: Heard) -> Verdict:
     return judged("rule 3", [f"{'; '.join(faults)}; expected the same stamp"], "")
 
 
-def labels(heard: Heard, source: Source) -> Verdict:
-    """Rule 4: each label_info makes the layer's table anew, without classes that have no costs."""
+def labels(heard: Heard, sources: Sequence[Source]) -> Verdict:
+    """Rule 4: each label_info makes the layer's table anew, without classes that have no costs.
+
+    Args:
+        heard: What arrives.
+        sources: All that read it.
+    """
     if heard.labels.infos is None:
         return skipped("rule 4", "vision_msgs is not installed here")
     infos = heard.labels.infos
     kept = f"1 message, {len(infos[0].class_map) if infos else 0} classes"
-    return judged("rule 4", [*_offers(heard), *_without_costs(heard, source)], kept)
+    return judged("rule 4", [*_offers(heard), *_without_costs(heard, sources)], kept)
 
 
 def _offers(heard: Heard) -> Iterator[str]:
@@ -100,17 +108,18 @@ def _offers(heard: Heard) -> Iterator[str]:
         yield f"{len(infos or ())} messages arrived, expected 1"
 
 
-def _without_costs(heard: Heard, source: Source) -> Iterator[str]:
-    costs = source.classes()
-    if missing := [name for name in _named(heard).values() if name not in costs]:
-        yield f"no costs in {source.where} for {', '.join(missing)}, expected each class's"
+def _without_costs(heard: Heard, sources: Sequence[Source]) -> Iterator[str]:
+    for source in sources:
+        costs = source.classes()
+        if missing := [name for name in _named(heard).values() if name not in costs]:
+            yield f"no costs in {source.where} for {', '.join(missing)}, expected each class's"
 
 
 def unlabelled(heard: Heard) -> Verdict:
     """Rule 5: the layer looks at z alone, and what it finds there may win a cell."""
     checked = [frame for frame in heard.frames if _fits(frame)]
     if not checked:
-        return skipped("rule 5", _NONE if not heard.frames else "their sizes or packing differ")
+        return skipped("rule 5", _NONE if not heard.frames else "sizes, packing or fields differ")
     counts = np.sum([_unlabelled_counts(frame) for frame in checked], axis=0)
     none, sure, placed = (int(count) for count in counts)
     faults = (
@@ -229,41 +238,53 @@ def encoding(heard: Heard) -> Verdict:
         for name, image in _images(frame)
         if image.encoding != "mono8"
     ]
+    return judged("encoding", [*faults, *_cloud_faults(frame.points)], frame.mask.encoding)
+
+
+def _cloud_faults(message: Any) -> Iterator[str]:
+    """The layer takes x, y and z for float32, whatever their fields say."""
     try:
-        organised(frame.points)
+        organised(message)
     except CloudError as err:
-        faults.append(str(err))
-    return judged("encoding", faults, frame.mask.encoding)
+        yield str(err)
+        return
+    kinds = {
+        field.name: field.datatype for field in message.fields if field.name in ("x", "y", "z")
+    }
+    if set(kinds.values()) != {FLOAT32}:
+        yield f"points have x, y and z of datatypes {kinds}, expected {FLOAT32} (FLOAT32)"
 
 
-def classes(heard: Heard, source: Source) -> Verdict:
+def classes(heard: Heard, sources: Sequence[Source]) -> Verdict:
     """Whether every id in masks is named, and every class with costs exists."""
     if not heard.labels.infos:
         why = "no label_info" if heard.labels.infos == [] else "vision_msgs is not installed here"
         return skipped("classes", why)
-    named, seen = _named(heard), _ids(heard)
+    named, seen = _named(heard), _ids(heard) - {UNLABELLED}
     faults = []
-    if unknown := sorted(seen - set(named) - {UNLABELLED}):
+    if unknown := sorted(seen - set(named)):
         faults.append(f"masks hold ids {unknown}, expected those of label_info, {sorted(named)}")
-    if strange := sorted(source.classes() - set(named.values())):
-        faults.append(
-            f"{source.where} has costs for {', '.join(strange)}, expected classes of label_info: "
-            f"{', '.join(named.values())}"
-        )
-    return judged("classes", faults, f"{len(seen - {UNLABELLED})} of {len(named)} seen in masks")
+    strange = {one.where: sorted(one.classes() - set(named.values())) for one in sources}
+    faults += [
+        f"{where} has costs for {', '.join(names)}, expected classes of label_info: "
+        f"{', '.join(named.values())}"
+        for where, names in strange.items()
+        if names
+    ]
+    return judged("classes", faults, f"{len(seen)} of {len(named)} seen in masks")
 
 
-def on_topics(heard: Heard, source: Source) -> list[Verdict]:
-    """All that is told by what arrives for a source."""
+def on_topics(heard: Heard, sources: Sequence[Source]) -> list[Verdict]:
+    """All that is told by what arrives for sources of the same topics."""
     return [
         arrival(heard),
         sizes(heard),
         packing(heard),
         stamps(heard),
-        labels(heard, source),
+        labels(heard, sources),
         unlabelled(heard),
         encoding(heard),
-        classes(heard, source),
+        classes(heard, sources),
     ]
 
 
@@ -295,7 +316,9 @@ def _fits(frame: Frame) -> bool:
     """Whether pixels can be compared at all."""
     expected = frame.mask.width * frame.mask.height
     packed = all(len(image.data) == expected for _, image in _images(frame))
-    return packed and _size(frame.mask) == _size(frame.points)
+    return (
+        packed and _size(frame.mask) == _size(frame.points) and not [*_cloud_faults(frame.points)]
+    )
 
 
 def _pixels(image: Any) -> npt.NDArray[np.uint8]:
