@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import re
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ from mtl_perception.resources import share_path
 NYU13 = LabelMap.load("nyu13")
 COSTS = share_path("config", "nav2", "costs")
 SHIPPED = share_path("config", "nav2", "nav2_params.yaml")
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "nav2.md"
+LEVEL = [[name] for name in LEVELS]
 
 LAYER = {
     "plugin",
@@ -166,6 +170,18 @@ def test_what_is_in_the_way_is_lethal_and_what_is_driven_on_is_free() -> None:
     assert table.ids("caution") == ()
     assert LEVELS["lethal"].max_cost == 254  # LETHAL_OBSTACLE, which alone is inflated
     assert LEVELS["free"].max_cost == 0
+
+
+def test_the_document_shows_the_levels_and_a_table_as_they_are(tmp_path: Path) -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    rows = [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in text.splitlines()]
+    (head,) = [row[1:] for row in rows if row[:1] == ["level"]]
+    shown = {row[0]: [yaml.safe_load(cell) for cell in row[1:]] for row in rows if row[:1] in LEVEL}
+    assert shown == {name: [asdict(level)[key] for key in head] for name, level in LEVELS.items()}
+    assert set(head) == asdict(LEVELS["free"]).keys()
+    (example,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "mine.yaml").write_text(example)
+    assert CostTable.load(NYU13, tmp_path / "mine.yaml").groups["caution"] == ("books",)
 
 
 def table_of(text: str, folder: Path) -> CostTable:

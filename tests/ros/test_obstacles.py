@@ -100,10 +100,12 @@ def test_the_grid_knows_wrong_depth_and_wrong_labels(shots):
 
 
 def test_the_shipped_student_marks_most_of_what_is_there(shots):
+    """Of two views; benchmarks/obstacles.py measures it of many."""
     student = StudentPredictor(find_model())
+    found = []
     for room, frame in shots:
         answer = student.predict(ColourImage(frame.image, "rgb"), CAMERA.fx)
         answer = answer.at(CAMERA.width, CAMERA.height)
         points = marked(frame, answer.depth(), answer.mask(0.0), Reach())
-        found = found_within(cells(truly_seen(room, frame)), cells(points), 1)
-        print(room.seed, found.mean())
+        found.append(found_within(cells(truly_seen(room, frame)), cells(points)))
+    assert np.concatenate(found).mean() >= 0.7
