@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 NEAR = 0.02
-STEPS = 60
-"""Of a search: after so many, what is left of 10 m is less than a nanometre."""
+STEPS = 45
+"""Of a search: after so many, what is left of 10 m is less than 10 nm."""
 
 SHORTER = (np.sqrt(5) - 1) / 2
 

@@ -103,6 +103,9 @@ def test_rule_2_rows_that_end_in_other_bytes_are_misread() -> None:
     ]
     said = broken(replace(what, confidences=padded))
     assert said == {"rule 2": "confidence of 6x4 has step 8 and 32 bytes, expected 6 and 24"}
+    claimed = [replace(one, step=8) for one in what.masks]
+    said = broken(replace(what, masks=claimed))
+    assert said == {"rule 2": "mask of 6x4 has step 8 and 24 bytes, expected 6 and 24"}
 
 
 def late(message: Any, ns: int) -> Any:

@@ -135,7 +135,7 @@ SABOTAGES = {
         ("topics",),
         r"1 publishers \(/student: sensor_msgs/msg/CameraInfo, reliable, volatile\), "
         r"sensor_msgs/msg/PointCloud2, best_effort, volatile asked for",
-        words=("--points", f"/{topics.SEGMENTATION_CAMERA_INFO}", "--timeout", "8"),
+        words=("--points", f"/{topics.SEGMENTATION_CAMERA_INFO}", "--timeout", "5"),
     ),
 }
 
