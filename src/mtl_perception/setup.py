@@ -5,7 +5,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 PACKAGE = "mtl_perception"
-SHARED = ("launch", "config", "models", "rviz", "foxglove")
+SHARED = ("launch", "config", "config/nav2", "config/nav2/costs", "models", "rviz", "foxglove")
 
 
 def files(folder: str) -> list[str]:
@@ -50,6 +50,8 @@ setup(
             "mtl-predict = mtl_perception.predict:main",
             "mtl-demo = mtl_perception.demo:main",
             "mtl-view = mtl_perception.view:main",
+            "mtl-costmap-config = mtl_perception.nav2.config:main",
+            "mtl-check-nav2 = mtl_perception.nav2.check:main",
         ]
     },
     zip_safe=False,

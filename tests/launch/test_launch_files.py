@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,6 +89,10 @@ ARGUMENTS = {
         *OWN,
     ],
     "teacher": ["params_file", "image_topic", "camera_info_topic", "depth_topic", *NODE],
+    "nav2_semantic": [
+        *("params_file", "nav2", "nav2_params_file", "image_topic", "camera_info_topic"),
+        *NODE,
+    ],
     "label_bag": ["bag", "out", "model", "colour_topic", "depth_topic"],
 }
 
@@ -391,3 +396,81 @@ def test_ros2_launch_answers_frames_and_ends_on_sigint(
     assert process.returncode == 0
     assert "process has finished cleanly" in said
     assert "Traceback" not in said
+
+
+NAV2 = yaml.safe_load(share_path("config", "nav2", "nav2_params.yaml").read_text(encoding="utf-8"))
+"""Parameters by node."""
+
+
+def started(nav2: str) -> list[Any]:
+    """What of Nav2 the launch file would start."""
+    module = loaded("nav2_semantic")
+    from launch import LaunchContext
+
+    context = LaunchContext()
+    for argument in module.ARGUMENTS:
+        argument.execute(context)
+    context.launch_configurations["nav2"] = nav2
+    return list(module.nav2(context))
+
+
+def full_name(node: Any) -> str:
+    return "/".join(part for part in (named(node, "namespace"), named(node, "name")) if part)
+
+
+def named(node: Any, what: str) -> str:
+    """What the launch file calls a node; launch keeps it to itself."""
+    value = getattr(node, f"_Node__node_{what}")
+    return "".join(part.text for part in value) if isinstance(value, list) else str(value or "")
+
+
+def test_nothing_of_nav2_is_started_when_it_is_not_asked_for() -> None:
+    assert started("none") == []
+
+
+@pytest.mark.parametrize(("nav2", "manager"), [("costmap", 0.0), ("navigation", 4.0)])
+def test_the_manager_manages_exactly_what_is_started_beside_it(nav2: str, manager: float) -> None:
+    *managed, last = started(nav2)
+    parameters = NAV2[full_name(last)]["ros__parameters"]
+    assert parameters["node_names"] == [full_name(node) for node in managed]
+    assert parameters["bond_timeout"] == manager
+    assert parameters["autostart"] is True
+    assert {node.node_package for node in managed} == {
+        "costmap": {"nav2_costmap_2d"},
+        "navigation": {"nav2_controller", "nav2_planner", "nav2_behaviors", "nav2_bt_navigator"},
+    }[nav2]
+
+
+@pytest.mark.parametrize("nav2", ["costmap", "navigation"])
+def test_every_node_of_nav2_has_parameters_in_the_file(nav2: str) -> None:
+    for node in started(nav2):
+        inside = NAV2
+        for part in full_name(node).split("/"):
+            inside = inside[part]
+        assert inside["ros__parameters"]
+    costmaps = {"local_costmap", "global_costmap"}
+    used = {
+        full_name(node).split("/")[0]
+        for name in ("costmap", "navigation")
+        for node in started(name)
+    }
+    assert NAV2.keys() == used | costmaps
+
+
+def test_an_installation_without_nav2_gets_the_student_alone(tmp_path: Path) -> None:
+    """With `ros2 launch`: frames of the named topic are answered with all that the layer reads."""
+    model = tiny_student.write(tmp_path / "tiny.onnx")
+    words = (f"model:={model}", "image_topic:=/eye/image_raw", "nav2:=none", "log_level:=warn")
+    remap = [f"{topics.IMAGE}:=/eye/image_raw", f"{topics.CAMERA_INFO}:=/eye/camera_info"]
+    with own_domain() as domain, launching(tmp_path, domain, "nav2_semantic.launch.py", *words):
+        peer = Peer(domain, remap=remap)
+        try:
+            peer.camera = frames.camera_info()
+            peer.read(topics.MASK, topics.CONFIDENCE, topics.POINTS)
+            peer.warm_up(frames.image())
+            answer = peer.ask(frames.image())
+        finally:
+            peer.close()
+    left, _ = frames.halves(frames.pixels(answer[topics.MASK]))
+    assert set(left.flat) == {frames.LEFT}
+    assert answer[topics.POINTS].width == answer[topics.MASK].width

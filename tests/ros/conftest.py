@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 import frames
+import interface_package
 import tiny_student
+from interface_package import Overlay
 from peer import TYPES, Peer, student
 
 
@@ -14,6 +16,14 @@ from peer import TYPES, Peer, student
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny student's ONNX file."""
     return tiny_student.write(tmp_path_factory.mktemp("model") / "tiny.onnx")
+
+
+@pytest.fixture(scope="session")
+def overlay(tmp_path_factory: pytest.TempPathFactory) -> Overlay:
+    """A workspace with `vision_msgs`, which neither this process nor another test sees."""
+    if missing := interface_package.missing_tools():
+        pytest.skip(f"{interface_package.PACKAGE} cannot be built without {', '.join(missing)}")
+    return interface_package.build(tmp_path_factory.mktemp("workspace"))
 
 
 @pytest.fixture(scope="module")

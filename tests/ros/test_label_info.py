@@ -34,14 +34,6 @@ MIN_CONFIDENCE = 0.25
 TESTS = str(Path(interface_package.__file__).parent)
 
 
-@pytest.fixture(scope="session")
-def overlay(tmp_path_factory: pytest.TempPathFactory) -> Overlay:
-    """A workspace with `vision_msgs`, which neither this process nor another test sees."""
-    if missing := interface_package.missing_tools():
-        pytest.skip(f"{interface_package.PACKAGE} cannot be built without {', '.join(missing)}")
-    return interface_package.build(tmp_path_factory.mktemp("workspace"))
-
-
 class Reader:
     """A subscriber of label infos in its own process, and what it has got so far."""
 

@@ -47,7 +47,7 @@ def to_labelled_points(
     Raises:
         CloudError: There are no such fields, or the data do not hold the cloud.
     """
-    cloud = _view(message)
+    cloud = organised(message)
     places = np.divmod(_spread(cloud.size, most), max(message.width, 1))
     with np.errstate(over="ignore", invalid="ignore"):  # beyond float32 is as far as infinity
         x, y, z = (cloud[axis][places].astype(np.float32) for axis in "xyz")
@@ -56,8 +56,18 @@ def to_labelled_points(
     return np.stack([x[known], y[known], z[known]], axis=-1), labels
 
 
-def _view(message: Any) -> npt.NDArray[Any]:
-    """The cloud (height, width) as records of x, y and z in the message's own memory."""
+def organised(message: Any) -> npt.NDArray[Any]:
+    """Return a cloud as it lies in the message's own memory.
+
+    Args:
+        message: As in `to_points`.
+
+    Returns:
+        (height, width) records of x, y and z, finite or not.
+
+    Raises:
+        CloudError: As `to_points`.
+    """
     row = message.width * message.point_step
     step = max(message.row_step, row) if message.height == 1 else message.row_step
     needed = (message.height - 1) * step + row if message.height else 0

@@ -33,6 +33,7 @@ from mtl_perception.conversion import converter
 from mtl_perception.health import Complaint, Health
 from mtl_perception.label_info import label_info_publisher
 from mtl_perception.laps import Laps
+from mtl_perception.offers import offers
 from mtl_perception.outputs import Answer, Outputs
 from mtl_perception.parameters import Settings
 from mtl_perception.scale import ScaleCorrection
@@ -315,17 +316,7 @@ class Camera:
 
     def _offers(self) -> str:
         """Who publishes images, and how: a mismatch names itself."""
-        found = self._node.get_publishers_info_by_topic(self.image_topic)
-        if not found:
-            return "nobody publishes it"
-        each = (
-            f"{one.node_namespace.rstrip('/')}/{one.node_name}: {one.topic_type}, "
-            f"{one.qos_profile.reliability.name.lower()}, "
-            f"{one.qos_profile.durability.name.lower()}"
-            for one in found
-        )
-        asked = f"{self._asked_type()}, best_effort, volatile"
-        return f"{len(found)} publishers ({'; '.join(each)}), {asked} asked for"
+        return offers(self._node, self.image_topic, f"{self._asked_type()}, best_effort, volatile")
 
 
 def header_of(message: Any) -> Header:
