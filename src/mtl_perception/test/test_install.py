@@ -15,6 +15,7 @@ PACKAGE = "mtl_perception"
 SOURCE = Path(__file__).parents[1]
 SHARE = Path(get_package_share_directory(PACKAGE))
 EXECUTABLES = Path(get_package_prefix(PACKAGE)) / "lib" / PACKAGE
+COMMANDS = ("mtl-demo", "mtl-health", "mtl-play", "mtl-policy", "mtl-predict")
 
 
 def names(folder: Path) -> set[str]:
@@ -27,7 +28,7 @@ def outside(folder: Path, *command: str | Path) -> str:
     return run.stdout.strip()
 
 
-@pytest.mark.parametrize("folder", ["launch", "config", "models"])
+@pytest.mark.parametrize("folder", ["launch", "config", "models", "security"])
 def test_every_shared_file_of_the_source_is_installed(folder: str) -> None:
     assert names(SHARE / folder) == names(SOURCE / folder) != set()
 
@@ -43,13 +44,11 @@ def test_the_package_finds_its_own_installed_files(tmp_path: Path) -> None:
     assert Path(outside(tmp_path, sys.executable, "-c", code)) == SHARE / "models"
 
 
-@pytest.mark.parametrize(
-    "name", ["student_node", "teacher_node", "mtl-predict", "mtl-demo", "mtl-play"]
-)
+@pytest.mark.parametrize("name", ["student_node", "teacher_node", *COMMANDS])
 def test_executable_stands_where_ros2_run_looks(name: str) -> None:
     assert os.access(EXECUTABLES / name, os.X_OK)
 
 
-@pytest.mark.parametrize("name", ["mtl-predict", "mtl-demo", "mtl-play"])
+@pytest.mark.parametrize("name", COMMANDS)
 def test_executable_says_how_it_is_used(name: str, tmp_path: Path) -> None:
     assert outside(tmp_path, EXECUTABLES / name, "--help").startswith(f"usage: {name}")
