@@ -44,8 +44,7 @@ def stage(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tup
 
 
 def test_a_node_at_work_is_healthy(stage: tuple[Peer, int]) -> None:
-    # The variable is the node's own: with it, and security, the check would be the node.
-    assert checked(stage[1], **{ENCLAVE_VARIABLE: "/student"}) == (0, "/student: works")
+    assert checked(stage[1]) == (0, "/student: works")
 
 
 def test_silent_cameras_are_a_fault_where_they_are_asked_for(stage: tuple[Peer, int]) -> None:
@@ -60,18 +59,28 @@ def test_an_inactive_node_is_not_healthy(stage: tuple[Peer, int]) -> None:
     peer, domain = stage
     assert peer.change(Transition.TRANSITION_DEACTIVATE)
     status, said = checked(domain)
-    assert (status, said) == (
-        1,
-        "/student: /student: frames: inactive, expected active or running",
-    )
+    assert status == 1
+    assert said == "/student: /student: frames: inactive, expected active or running"
     assert peer.change(Transition.TRANSITION_ACTIVATE)
 
 
 def test_no_node_is_not_healthy(stage: tuple[Peer, int]) -> None:
-    assert checked(stage[1], "/robot/student", "--timeout", "4") == (
-        1,
-        "/robot/student: no report",
+    said = checked(stage[1], "/robot/student", "--timeout", "4")
+    assert said == (1, "/robot/student: no report")
+
+
+def test_the_check_has_keys_of_its_own_beside_those_of_the_node(tmp_path: Path) -> None:
+    """Where security is enforced; the variable is the container's, and means its node."""
+    (tmp_path / "enclaves").mkdir()
+    status, said = checked(
+        0,
+        ROS_SECURITY_ENABLE="true",
+        ROS_SECURITY_STRATEGY="Enforce",
+        ROS_SECURITY_KEYSTORE=str(tmp_path),
+        **{ENCLAVE_VARIABLE: "/student"},
     )
+    assert status == 1
+    assert f"directory '{tmp_path}/enclaves/mtl_health' does not exist" in said
 
 
 def report(state: str, level: bytes = DiagnosticStatus.OK) -> DiagnosticStatus:
