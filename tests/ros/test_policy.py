@@ -118,24 +118,22 @@ def test_the_student_may_do_what_it_does_and_nothing_else(
 def test_the_teacher_may_do_what_it_does_and_nothing_else(tmp_path: Path) -> None:
     """Two at once, of all choices between them, and each seen from its own namespace."""
     model = tiny_student.write_teacher(tmp_path / "tiny-teacher.onnx")
-    choices = {
-        Place("teacher", "/one"): ("raw", "raw", topics.DEPTH_IMAGE),
-        Place("teacher", "/other"): (
-            *("compressed", "compressedDepth"),
-            topics.compressed_depth(topics.DEPTH_IMAGE),
-        ),
-    }
+    packed = topics.compressed_depth(topics.DEPTH_IMAGE)
+    choices = [
+        (Place("teacher", "/one"), "raw", "raw", topics.DEPTH_IMAGE),
+        (Place("teacher", "/other"), "compressed", "compressedDepth", packed),
+    ]
     did: Did = set()
     with own_domain() as domain, ExitStack() as stack:
         peer = Peer(domain)
         stack.callback(peer.close)
-        for place, (image, depth, _) in choices.items():
+        for place, image, depth, _ in choices:
             words = arguments(place, model=model, image_transport=image, depth_transport=depth)
             log = tmp_path / f"{image}.log"
             stack.enter_context(
                 NodeProcess(log, domain, *words, module="mtl_perception.teacher_node")
             )
-        for place, (*_, last) in choices.items():
+        for place, *_, last in choices:
             subscribes(peer, place, [last])
             here = done(peer, place)
             did |= {(right, name.removeprefix(place.namespace)) for right, name in here}
