@@ -51,7 +51,7 @@ HOLD = $(BIN)/python -c 'import numpy; print("numpy==" + numpy.__version__)' > $
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-train setup-dev demo docs test lint format pytest colcon stress-label browser bench bench-frame bench-train bench-label bench-pseudo constraints clean
+.PHONY: help setup setup-train setup-dev demo docs test lint format pytest workspace colcon stress-label browser bench bench-frame bench-train bench-label bench-pseudo constraints clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -118,12 +118,14 @@ docs: $(RUN) ## write the tables in docs/ that come from the code
 # ---- Checks ---------------------------------------------------------------------------------------
 test: lint colcon pytest ## everything that CI runs
 
-lint: $(DEV) ## ruff, mypy, import-linter
+lint: $(DEV) ## ruff, mypy, import-linter, hadolint, shellcheck
 	$(BIN)/python -m ruff check
 	$(BIN)/python -m ruff format --check
 	$(BIN)/python -m mypy
 	$(BIN)/python -m mypy --python-version 3.11 training/mtl_training
 	$(BIN)/lint-imports
+	$(BIN)/hadolint docker/Dockerfile
+	$(BIN)/shellcheck docker/*.sh .ci/run
 
 format: $(DEV) ## let ruff rewrite what it can
 	$(BIN)/python -m ruff check --fix
@@ -135,8 +137,11 @@ pytest: $(DEV) ## the tests in tests/, with branch coverage of core and bags
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
 
 COLCON := $(BIN)/python -m colcon --log-base build/log
-colcon: $(DEV) ## build and test src/ with colcon, in build/
+workspace: $(RUN) ## build src/ with the colcon of a sourced ROS 2 or of setup-dev, in build/
 	$(COLCON) build --base-paths src --build-base build/colcon --install-base build/install
+
+colcon: $(DEV) ## build and test src/ with colcon, in build/
+	$(MAKE) workspace
 	$(COLCON) test --base-paths src --build-base build/colcon \
 		--install-base build/install --return-code-on-test-failure --event-handlers console_direct+
 

@@ -5,7 +5,16 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 PACKAGE = "mtl_perception"
-SHARED = ("launch", "config", "config/nav2", "config/nav2/costs", "models", "rviz", "foxglove")
+SHARED = (
+    "launch",
+    "config",
+    "config/nav2",
+    "config/nav2/costs",
+    "models",
+    "rviz",
+    "foxglove",
+    "security",
+)
 
 
 def files(folder: str) -> list[str]:
@@ -46,7 +55,9 @@ setup(
         "console_scripts": [
             "student_node = mtl_perception.student_node:main",
             "teacher_node = mtl_perception.teacher_node:main",
+            "mtl-health = mtl_perception.healthcheck:main",
             "mtl-play = mtl_perception.play:main",
+            "mtl-policy = mtl_perception.policy:main",
             "mtl-predict = mtl_perception.predict:main",
             "mtl-demo = mtl_perception.demo:main",
             "mtl-view = mtl_perception.view:main",

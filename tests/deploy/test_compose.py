@@ -1,0 +1,200 @@
+"""Services say what the repository has: stages, commands, files, and enough shared memory."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from deploy_files import DOCKER, HOME, ROOT, compose, stages
+from mtl_perception.environment import AMPLE_BYTES, camera_profile, profile_variable
+
+MEBI = 2**20
+UNITS = {"m": MEBI, "g": 1024 * MEBI}
+SERVICES: dict[str, Any] = compose("compose.yaml")["services"]
+VOLUMES = compose("compose.yaml")["volumes"]
+OVERRIDES = {name: compose(f"compose.{name}.yaml")["services"] for name in ("cuda", "jetson")}
+PACKAGE = ROOT / "src/mtl_perception"
+
+
+def bytes_of(size: str) -> int:
+    return int(size[:-1]) * UNITS[size[-1]]
+
+
+def in_repository(path: str) -> Path:
+    return ROOT / Path(path).relative_to(HOME)
+
+
+def test_services_are_those_that_are_promised() -> None:
+    assert set(SERVICES) == {"student", "camera", "replay", "training"}
+    assert {name: one.get("profiles") for name, one in SERVICES.items()} == {
+        "student": None,  # what camera and replay feed
+        "camera": ["camera"],
+        "replay": ["replay"],
+        "training": ["training"],
+    }
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_an_image_is_built_from_a_stage_that_exists(name: str) -> None:
+    service = SERVICES[name]
+    if "build" not in service:
+        built = {one["image"] for one in SERVICES.values() if "build" in one}
+        assert service["image"] in built
+        return
+    build = service["build"]
+    assert build["target"] in stages()
+    assert (DOCKER / build["context"] / build["dockerfile"]).resolve() == DOCKER / "Dockerfile"
+    assert (DOCKER / build["context"]).resolve() == ROOT
+
+
+@pytest.mark.parametrize("kind", OVERRIDES)
+def test_a_gpu_changes_the_base_and_nothing_else(kind: str) -> None:
+    for name, service in OVERRIDES[kind].items():
+        assert name in SERVICES
+        assert set(service) <= {"image", "build", "deploy", "runtime"}
+    student = OVERRIDES[kind]["student"]
+    assert student["build"] == {"args": {"KIND": kind}}
+    assert student["image"].endswith(f":{kind}")
+    assert f"base-{kind}" in stages()
+    assert {"deploy", "runtime"} & set(student)
+
+
+# ---- Commands ------------------------------------------------------------------------------------
+def console_scripts() -> dict[str, str]:
+    """All that the packages install, with the module behind it."""
+    files = [*ROOT.glob("src/*/setup.py"), ROOT / "training/pyproject.toml"]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    return dict(re.findall(r'"?([\w-]+) = "?([\w.]+):main"', text))
+
+
+def declared_arguments(launch_file: Path) -> set[str]:
+    """Names that a launch file, or what launch files share, gives to DeclareLaunchArgument."""
+    shared = PACKAGE / "mtl_perception/launching.py"
+    calls = (
+        node
+        for path in (launch_file, shared)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    )
+    return {
+        str(ast.literal_eval(call.args[0]))
+        for call in calls
+        if isinstance(call.func, ast.Name) and call.func.id == "DeclareLaunchArgument"
+    }
+
+
+def check_launch(package: str, name: str, *values: str) -> None:
+    assert package == PACKAGE.name
+    assert (PACKAGE / "launch" / name).is_file()
+    assert {value.partition(":=")[0] for value in values} <= declared_arguments(
+        PACKAGE / "launch" / name
+    )
+
+
+def check_script(name: str, *words: str) -> None:
+    import importlib
+
+    module = importlib.import_module(console_scripts()[name])
+    module._parser().parse_args(list(words))  # ends the test where it does not fit
+
+
+def check_command(words: list[str], stage: str) -> None:
+    if words[:2] == ["ros2", "launch"]:
+        check_launch(*words[2:])
+    elif words[:2] == ["ros2", "run"]:  # of another package, which its stage installs
+        installed = " ".join(stages()[stage].all("RUN"))
+        assert f"-{words[2].replace('_', '-')}" in installed
+    else:
+        check_script(*words)
+
+
+def commands() -> Iterator[Any]:
+    for name, service in SERVICES.items():
+        stage = service.get("build", {}).get("target", "node")
+        yield pytest.param(service["command"], stage, id=name)
+    for line in (DOCKER / "compose.yaml").read_text(encoding="utf-8").splitlines():
+        if found := re.match(r"#.* run --rm (\w+) (.*)", line):
+            stage = SERVICES[found[1]]["build"]["target"]
+            yield pytest.param(shlex.split(found[2]), stage, id=found[2])
+
+
+@pytest.mark.parametrize(("words", "stage"), commands())
+def test_each_command_exists_and_takes_its_arguments(words: list[str], stage: str) -> None:
+    if words[0] == "mtl-train":
+        pytest.importorskip("torch")
+    check_command(words, stage)
+
+
+@pytest.mark.parametrize("name", ["node", "camera"])
+def test_what_an_image_runs_if_nothing_is_said_exists(name: str) -> None:
+    check_command(ast.literal_eval(stages()[name].last("CMD")), name)
+
+
+def test_files_that_services_name_exist() -> None:
+    text = (DOCKER / "compose.yaml").read_text(encoding="utf-8")
+    named = re.findall(rf"{HOME}/\S+", text)
+    named += [f"{HOME}/{w}" for s in SERVICES.values() for w in s["command"] if w.endswith(".toml")]
+    assert len(named) >= 2
+    assert [path for path in named if not in_repository(path).is_file()] == []
+
+
+def test_volumes_are_declared_and_belong_to_the_user() -> None:
+    install = (DOCKER / "install.sh").read_text(encoding="utf-8")
+    used = [text.split(":") for one in SERVICES.values() for text in one.get("volumes", [])]
+    assert {volume for volume, *_ in used} == set(VOLUMES)
+    for _, target, *mode in used:
+        folder = target.replace("/home/robot", "/home/$user")
+        assert mode == ["ro"] or f'"{folder.removesuffix("/mtl_perception")}"' in install, target
+
+
+# ---- Shared memory -------------------------------------------------------------------------------
+def segment_bytes() -> int:
+    root = ElementTree.parse(camera_profile(AMPLE_BYTES)).getroot()
+    (size,) = (element for element in root.iter() if element.tag.endswith("}segment_size"))
+    return int(size.text or 0)
+
+
+def test_shared_memory_holds_a_segment_of_each_process_that_shares_it() -> None:
+    sharing = [name for name, one in SERVICES.items() if one.get("ipc") == "service:student"]
+    assert sharing == ["camera", "replay"]
+    assert SERVICES["student"]["ipc"] == "shareable"
+    size = bytes_of(SERVICES["student"]["shm_size"])
+    health_check = 1
+    assert size > (1 + len(sharing) + health_check) * segment_bytes()
+    assert size - AMPLE_BYTES >= segment_bytes()  # so that the last one still takes this profile
+
+
+def test_who_shares_the_network_shares_the_memory() -> None:
+    """Or Fast DDS would send images through memory that the other side has not."""
+    for name, service in SERVICES.items():
+        assert (service.get("network_mode") == "host") == ("ipc" in service), name
+
+
+def test_the_driver_is_given_the_profile_that_the_nodes_take_themselves() -> None:
+    distro = stages()["base-cpu"].base.removeprefix("ros:").partition("-")[0]
+    named = SERVICES["camera"]["environment"][profile_variable(distro)]
+    assert in_repository(named) == camera_profile(AMPLE_BYTES)
+
+
+# ---- Safety --------------------------------------------------------------------------------------
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_has_no_right_that_it_does_not_need(name: str) -> None:
+    service = SERVICES[name]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["init"] is True  # whatever ends on SIGINT alone, or leaves children
+    assert not {"privileged", "cap_add", "user", "ports"} & set(service)  # the user is the image's
+
+
+def test_health_is_that_of_the_service_itself() -> None:
+    for name in ("camera", "replay"):
+        assert SERVICES[name]["healthcheck"] == {"disable": True}
+    assert "healthcheck" not in SERVICES["student"]  # the image's own
+    assert not stages()["training"].last("HEALTHCHECK")
