@@ -15,7 +15,16 @@ PACKAGE = "mtl_perception"
 SOURCE = Path(__file__).parents[1]
 SHARE = Path(get_package_share_directory(PACKAGE))
 EXECUTABLES = Path(get_package_prefix(PACKAGE)) / "lib" / PACKAGE
-FOLDERS = ("launch", "config", "config/nav2", "config/nav2/costs", "models", "rviz", "foxglove", "security")
+FOLDERS = (
+    "launch",
+    "config",
+    "config/nav2",
+    "config/nav2/costs",
+    "models",
+    "rviz",
+    "foxglove",
+    "security",
+)
 COMMANDS = (
     "mtl-check-nav2",
     "mtl-costmap-config",
