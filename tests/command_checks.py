@@ -53,6 +53,9 @@ ENVIRONMENT = frozenset(
 )
 """Variables that documents may set for the programs that they name."""
 
+CLONE = re.compile(r"(~/ws/|\./)?(src/mtl(/|$))?")
+"""How a path begins in a ROS 2 workspace, where this repository is `src/mtl`."""
+
 SOURCED = re.compile(
     r"\.venv/bin/activate|/opt/ros/(\w+|\$ROS_DISTRO)/setup\.bash|(build/)?install/(local_)?setup\.bash"
 )
@@ -167,6 +170,8 @@ ROS_ARGUMENTS: Mapping[str, Callable[[str, str], None]] = {
 
 # ---- commands of others, where they speak of ours ------------------------------------------------
 def check_launch(found: Namespace) -> None:
+    if found.file and is_placeholder(found.file):
+        return
     given = [word.partition(":=") for word in found.arguments or ()]
     known = launch_arguments(found.package, found.file)
     for name, separator, value in given:
@@ -235,7 +240,7 @@ def check_transition(found: Namespace) -> None:
 
 
 def check_sourced(found: Namespace) -> None:
-    if not SOURCED.fullmatch(found.file.removeprefix("./").removeprefix("~/ws/")):
+    if not SOURCED.fullmatch(CLONE.sub("", found.file, count=1)):
         raise CommandError(f"{found.file}: expected {SOURCED.pattern}")
 
 
@@ -264,6 +269,7 @@ MEANING: Mapping[str, Callable[[Namespace], None]] = {
 # ---- commands of ours ----------------------------------------------------------------------------
 def check_make(words: Sequence[str], *, whole: bool) -> None:
     targets = our_programs.make_targets()
+    words = words[2:] if words[:1] == ["-C"] else words
     given = [word for word in words if "=" in word]
     asked = [word for word in words if "=" not in word]
     for name in asked:
@@ -363,7 +369,9 @@ def check_words(words: Sequence[str], *, whole: bool) -> None:
         raise CommandError(str(err)) from err
 
 
-PATH = re.compile(r"(?:^|:=|=)((?:src|docs|training|docker|tests|benchmarks|constraints)/[^:,]*)$")
+PATH = re.compile(
+    r"(?:^|:=|=)((?:(?:src|docs|training|docker|tests|benchmarks|constraints)/|ros2_ws\.)[^:,]*)$"
+)
 
 
 def check_path(word: str) -> None:
@@ -372,6 +380,6 @@ def check_path(word: str) -> None:
     Raises:
         CommandError: There is none.
     """
-    found = PATH.search(word)
-    if found and not any(ROOT.glob(found[1].rstrip("/"))):
+    found = PATH.search(CLONE.sub("", word, count=1))
+    if found and not any(ROOT.glob(found[1].rstrip("/").replace("$ROS_DISTRO", "*"))):
         raise CommandError(f"{found[1]}: no such file in the repository")

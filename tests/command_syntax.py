@@ -45,7 +45,7 @@ SYNTAX: dict[str, str] = {
     "vcs import": "--input= folder?",
     "rosdep": "-y --from-paths=* --ignore-src --rosdistro= --skip-keys= verb",
     "colcon build": "--symlink-install --base-paths=* --packages-select=* --packages-up-to=* "
-    "--build-base= --install-base= --event-handlers=* --cmake-args=*",
+    "--packages-skip=* --build-base= --install-base= --event-handlers=* --cmake-args=*",
     "colcon test": "--base-paths=* --packages-select=* --build-base= --install-base= "
     "--event-handlers=* --return-code-on-test-failure",
     "colcon test-result": "--verbose --all --test-result-base=",
@@ -65,7 +65,7 @@ SYNTAX: dict[str, str] = {
     "hadolint": "-c|--config= file+",
     # -- looking
     "nvidia-smi": "",
-    "rviz2": "-d|--display-config= --ros-args",
+    "rviz2": "-d|--display-config= -f|--fixed-frame= --ros-args -r=",
     "tensorboard": "--logdir= --port=",
     "pytest": "-k= -m= -q -x path*",
     # -- ROS 2
@@ -120,6 +120,8 @@ SYNTAX: dict[str, str] = {
     "ros2 run tf2_ros": "program arguments...",
     "ros2 run rqt_image_view": "program arguments...",
     "ros2 run rqt_robot_monitor": "program arguments...",
+    "ros2 run foxglove_bridge": "program arguments...",
+    "ros2 run v4l2_camera": "program arguments...",
     "ros2 run image_proc": "program arguments...",
     "ros2 run nav2_costmap_2d": "program arguments...",
     "ros2 run nav2_util": "program arguments...",

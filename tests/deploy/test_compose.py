@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from command_checks import check_words
 from deploy_files import DOCKER, HOME, ROOT, compose, stages
 from mtl_perception.environment import AMPLE_BYTES, camera_profile, profile_variable
 
@@ -67,52 +68,11 @@ def test_a_gpu_changes_the_base_and_nothing_else(kind: str) -> None:
 
 
 # ---- Commands ------------------------------------------------------------------------------------
-def console_scripts() -> dict[str, str]:
-    """All that the packages install, with the module behind it."""
-    files = [*ROOT.glob("src/*/setup.py"), ROOT / "training/pyproject.toml"]
-    text = "\n".join(path.read_text(encoding="utf-8") for path in files)
-    return dict(re.findall(r'"?([\w-]+) = "?([\w.]+):main"', text))
-
-
-def declared_arguments(launch_file: Path) -> set[str]:
-    """Names that a launch file, or what launch files share, gives to DeclareLaunchArgument."""
-    shared = PACKAGE / "mtl_perception/launching.py"
-    calls = (
-        node
-        for path in (launch_file, shared)
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-    )
-    return {
-        str(ast.literal_eval(call.args[0]))
-        for call in calls
-        if isinstance(call.func, ast.Name) and call.func.id == "DeclareLaunchArgument"
-    }
-
-
-def check_launch(package: str, name: str, *values: str) -> None:
-    assert package == PACKAGE.name
-    assert (PACKAGE / "launch" / name).is_file()
-    assert {value.partition(":=")[0] for value in values} <= declared_arguments(
-        PACKAGE / "launch" / name
-    )
-
-
-def check_script(name: str, *words: str) -> None:
-    import importlib
-
-    module = importlib.import_module(console_scripts()[name])
-    module._parser().parse_args(list(words))  # ends the test where it does not fit
-
-
 def check_command(words: list[str], stage: str) -> None:
-    if words[:2] == ["ros2", "launch"]:
-        check_launch(*words[2:])
-    elif words[:2] == ["ros2", "run"]:  # of another package, which its stage installs
+    check_words(words, whole=True)
+    if words[:2] == ["ros2", "run"]:  # of another package, which its stage installs
         installed = " ".join(stages()[stage].all("RUN"))
         assert f"-{words[2].replace('_', '-')}" in installed
-    else:
-        check_script(*words)
 
 
 def commands() -> Iterator[Any]:

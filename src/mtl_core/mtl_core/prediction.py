@@ -141,6 +141,6 @@ def upsampled_argmax(planes: Planes, size: tuple[int, int]) -> npt.NDArray[np.ui
         value = cv2.resize(plane, half, dst=value, interpolation=cv2.INTER_LINEAR)
         wins = cv2.compare(value, best, cv2.CMP_GT, dst=wins)  # 255 where this one wins
         best = cv2.max(best, value, dst=best)
-        wins = cv2.bitwise_and(wins, index, dst=wins)  # type: ignore[call-overload]
+        np.bitwise_and(wins, np.uint8(index), out=wins)
         classes = cv2.max(classes, wins, dst=classes)  # the later one of winners is the larger
     return cv2.resize(classes, size, interpolation=cv2.INTER_NEAREST)  # type: ignore[return-value]
