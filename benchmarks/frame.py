@@ -22,7 +22,8 @@ from mtl_core.images import ColourImage
 from mtl_core.interface import IMAGE
 from mtl_core.providers import Runtime
 from mtl_core.rooms import Room
-from mtl_perception.models import StudentPredictor, find_model
+from mtl_perception.models import find_model
+from mtl_perception.student_predictor import StudentPredictor
 
 CAMERA = Intrinsics(640, 480, 525.0, 525.0, 319.5, 239.5)
 Case = tuple[str, Callable[[], object]]

@@ -30,7 +30,8 @@ from mtl_core.predictor import Preprocessor
 from mtl_core.providers import Runtime
 from mtl_perception import topics
 from mtl_perception.laps import WINDOW
-from mtl_perception.models import StudentPredictor, find_model, int8_beside
+from mtl_perception.models import find_model, int8_beside
+from mtl_perception.student_predictor import StudentPredictor
 
 CLOUD = "sensor_msgs/msg/PointCloud2"
 PAIR = {topics.MASK: IMAGE, topics.DEPTH: IMAGE}

@@ -25,7 +25,7 @@ environment.prepare()  # before rclpy is imported
 from std_msgs.msg import Header  # noqa: E402
 
 from mtl_perception.cloud import cloud  # noqa: E402
-from mtl_perception.models import StudentPredictor, find_model  # noqa: E402
+from mtl_perception.models import find_model  # noqa: E402
 from mtl_perception.nav2.costs import CostTable  # noqa: E402
 from mtl_perception.nav2.occupancy import (  # noqa: E402
     Cells,
@@ -34,6 +34,7 @@ from mtl_perception.nav2.occupancy import (  # noqa: E402
     found_within,
     obstacle_points,
 )
+from mtl_perception.student_predictor import StudentPredictor  # noqa: E402
 
 CAMERA = Intrinsics(640, 480, 525.0, 525.0, 319.5, 239.5)
 WITHIN_M = 4.0

@@ -38,6 +38,9 @@ MASK = f"{recordings.PREFIX}/segmentation/mask"
 STAMPS = [recordings.stamp(number) for number in range(recordings.FRAMES)]
 NOT_INSTALLED = "launch is not installed: it comes with a full ROS 2, not from pip"
 EVALUATING = {"eval", "exec", "compile", "__import__", "PythonExpression", "Command"}
+OF_SYSTEM = {"ament_index_python", "cv2", "launch", "launch_ros", "numpy", "yaml"}
+"""What a Python that runs `ros2 launch` has: of itself, or as package.xml asks for."""
+
 RUNNING = {"ExecuteProcess", "subprocess", "system", "popen", "pip"}
 
 
@@ -52,6 +55,24 @@ def names(path: Path) -> set[str]:
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
             found.update(alias.name for alias in node.names)
     return found
+
+
+def needs(path: Path, seen: set[Path]) -> Iterator[str]:
+    """Modules of others that a file of ours imports, and those of ours that it imports."""
+    seen.add(path)
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            found = [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            found = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        for name in found:
+            package = installed.PACKAGE.with_name(name.partition(".")[0])
+            if not package.is_dir():
+                yield name
+            source = package / name.replace(".", "/")
+            for file in (source.with_suffix(".py"), source / "__init__.py"):
+                if file.is_file() and file not in seen:
+                    yield from needs(file, seen)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
@@ -119,6 +140,13 @@ def test_arguments_can_be_told_from_the_text(name: str) -> None:
     assert told.keys() == {argument.name for argument in found}
     for argument in found:  # choices that are computed cannot be told
         assert told[argument.name] in ((), tuple(argument.choices or ()))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_the_systems_python_can_run_it(path: Path) -> None:
+    """`ros2` is the system's: what only .venv has, a launch file must not import."""
+    needed = {name.partition(".")[0] for name in needs(path, set())} - set(sys.stdlib_module_names)
+    assert {"launch"} <= needed <= OF_SYSTEM
 
 
 def test_each_launch_file_is_looked_at() -> None:

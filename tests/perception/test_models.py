@@ -11,8 +11,9 @@ import tiny_student
 from mtl_core.errors import ModelError
 from mtl_perception import models
 from mtl_perception.errors import PerceptionError
-from mtl_perception.models import StudentPredictor, default_model, find_model
+from mtl_perception.models import default_model, find_model
 from mtl_perception.resources import share_path
+from mtl_perception.student_predictor import StudentPredictor
 
 SHIPPED = share_path("models")
 

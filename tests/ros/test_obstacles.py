@@ -17,9 +17,10 @@ from mtl_core.geometry import Intrinsics
 from mtl_core.images import ColourImage
 from mtl_core.labels import LabelMap
 from mtl_core.rooms import Room
-from mtl_perception.models import StudentPredictor, find_model
+from mtl_perception.models import find_model
 from mtl_perception.nav2.costs import CostTable
 from mtl_perception.nav2.occupancy import Reach, cells, found_within, obstacle_points
+from mtl_perception.student_predictor import StudentPredictor
 
 from std_msgs.msg import Header  # isort: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import sys
 from collections.abc import Iterable, Sequence
@@ -12,6 +13,7 @@ from typing import TypeVar
 from tqdm import tqdm
 
 from mtl_bags.arguments import own_words
+from mtl_bags.compose import cdr_header
 from mtl_bags.errors import BagError
 from mtl_bags.export import Selection, export
 from mtl_bags.frames import SLOP_NS
@@ -22,7 +24,7 @@ from mtl_bags.labelling.summary import SUMMARY, Settings, Summary, read_summary
 from mtl_bags.reader import BagReader
 from mtl_bags.report import SURE, report
 from mtl_bags.rerun_file import write_rerun
-from mtl_bags.topics import Camera
+from mtl_bags.topics import NONE, Camera
 from mtl_core.errors import MtlError
 
 T = TypeVar("T")
@@ -57,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_export(commands.add_parser("export", help="labelled recordings to a training set"))
     _add_report(commands.add_parser("report", help="how far labels can be trusted, as HTML"))
     _add_info(commands.add_parser("info", help="what a recording holds"))
+    _add_camera(commands.add_parser("camera", help="a recording's camera, as JSON"))
     return parser
 
 
@@ -221,6 +224,26 @@ def _info(options: argparse.Namespace) -> int:
     if summary.is_file():
         _print_summary(read_summary(options.recording)[0])
     return DAMAGED if reader.damage else 0
+
+
+def _add_camera(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_camera)
+    parser.add_argument("recording", type=Path, metavar="IN")
+    parser.add_argument("--colour", metavar="TOPIC", help="colour images (default: found)")
+
+
+def _camera(options: argparse.Namespace) -> int:
+    with BagReader(options.recording) as reader:
+        camera = Camera.find(reader, options.colour, NONE)
+        first = next(iter(reader.messages([camera.colour.name])), None)
+    found = {
+        "image": camera.colour.name,
+        "transport": camera.transport,
+        "camera_info": camera.info.name if camera.info else "",
+        "frame_id": cdr_header(first.data).frame_id if first else "",
+    }
+    print(json.dumps(found))
+    return 0
 
 
 def _amount(text: str) -> float:

@@ -8,11 +8,16 @@ from launch.launch_description_entity import LaunchDescriptionEntity
 from launch_ros.actions import Node
 
 from launch import LaunchDescription
-from mtl_bags.compose import cdr_header
-from mtl_bags.reader import BagReader
-from mtl_bags.topics import Camera
 from mtl_perception import topics
-from mtl_perception.launching import OWN, camera_remappings, given, node, params_file, transport
+from mtl_perception.launching import (
+    OWN,
+    camera_of,
+    camera_remappings,
+    given,
+    node,
+    params_file,
+    transport,
+)
 from mtl_perception.viewers import VIEWERS, Stage
 
 ARGUMENTS = (
@@ -58,28 +63,26 @@ def generate_launch_description() -> LaunchDescription:
 def replay(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """Make them from the arguments and what the recording holds."""
     values = given(context, ARGUMENTS)
-    with BagReader(values["bag"]) as reader:
-        camera = Camera.find(reader, values["colour_topic"] or None, "none")
-        first = next(reader.messages([camera.colour.name]))
-    image = topics.uncompressed(camera.colour.name)
+    camera = camera_of(context, values["bag"], values["colour_topic"])
     namespace = values["namespace"].strip("/")
-    stage = Stage(
-        camera.colour.name, f"/{namespace}" if namespace else "", cdr_header(first.data).frame_id
-    )
+    stage = Stage(camera["image"], f"/{namespace}" if namespace else "", camera["frame_id"])
     at_end = {"on_exit": Shutdown(reason="the replay is over")}
     viewer = VIEWERS[values["viewer"]](stage, **at_end)
     student = node(
         "student",
         {**values, "use_sim_time": "true"},
         camera_remappings(
-            {"image_topic": image, "camera_info_topic": camera.info.name if camera.info else ""}
+            {
+                "image_topic": topics.uncompressed(camera["image"]),
+                "camera_info_topic": camera["camera_info"],
+            }
         ),
-        image_transport=camera.transport,
+        image_transport=camera["transport"],
     )
     player = Node(
         package="mtl_perception",
         executable="mtl-play",
-        arguments=_playing(values, f"{stage.namespace}/{topics.MASK}", camera.colour.name),
+        arguments=_playing(values, f"{stage.namespace}/{topics.MASK}", stage.image),
         output="screen",
         **({} if viewer else at_end),
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 from collections.abc import Mapping, Sequence
 
 from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
@@ -10,6 +12,7 @@ from launch.launch_context import LaunchContext
 from launch.launch_description_entity import LaunchDescriptionEntity
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
+from launch_ros.substitutions import ExecutableInPackage
 
 from mtl_perception import environment, topics
 from mtl_perception.errors import PerceptionError
@@ -86,6 +89,24 @@ def params_file(node: str) -> DeclareLaunchArgument:
 def given(context: LaunchContext, arguments: Sequence[DeclareLaunchArgument]) -> dict[str, str]:
     """Return the arguments' values by name."""
     return {a.name: LaunchConfiguration(a.name).perform(context) for a in arguments}
+
+
+def camera_of(context: LaunchContext, bag: str, colour_topic: str) -> dict[str, str]:
+    """Return a recording's camera, as `mtl-bags camera` says it.
+
+    Asked of a process, since `ros2 launch` is run by the system's Python, which need not have what
+    reads recordings.
+
+    Raises:
+        PerceptionError: There is none, or the recording cannot be read.
+    """
+    program = ExecutableInPackage("mtl-bags", "mtl_bags").perform(context)
+    words = [program, "camera", bag, *(["--colour", colour_topic] if colour_topic else [])]
+    run = subprocess.run(words, check=False, capture_output=True, text=True)
+    if run.returncode:
+        raise PerceptionError(run.stderr.strip())
+    found: dict[str, str] = json.loads(run.stdout)
+    return found
 
 
 def transport(context: LaunchContext) -> list[LaunchDescriptionEntity]:

@@ -16,7 +16,8 @@ from mtl_core.images import ColourImage
 from mtl_core.providers import CPU, TENSORRT, Runtime, candidates, has_vnni
 from mtl_perception import parameters
 from mtl_perception.errors import PerceptionError
-from mtl_perception.models import StudentPredictor, find_model, int8_beside
+from mtl_perception.models import find_model, int8_beside
+from mtl_perception.student_predictor import StudentPredictor
 
 _BLANK = ColourImage(np.zeros((480, 640, 3), np.uint8), "bgr")
 

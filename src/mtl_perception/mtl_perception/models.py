@@ -1,4 +1,4 @@
-"""Which model file a name means."""
+"""Which model file a name means; launch files ask too, whose Python may lack what runs one."""
 
 from __future__ import annotations
 
@@ -7,10 +7,6 @@ from pathlib import Path
 import yaml
 
 from mtl_core.card import INT8, Role
-from mtl_core.errors import ModelError
-from mtl_core.interface import DEPTH, SEGMENTATION, main_outputs
-from mtl_core.predictor import OnnxPredictor
-from mtl_core.providers import DEFAULT, Runtime
 from mtl_perception.errors import PerceptionError
 from mtl_perception.resources import share_path
 
@@ -48,27 +44,3 @@ def find_model(name: str = "", role: Role = "student") -> Path:
 def int8_beside(model: Path) -> Path:
     """Return where the int8 twin of a model's file lies; itself if it is one."""
     return model if model.stem.endswith(INT8) else model.with_stem(f"{model.stem}{INT8}")
-
-
-class StudentPredictor(OnnxPredictor):
-    """What the node and `mtl-predict` run: a student that says classes and depth.
-
-    Raises:
-        ModelError: The file cannot be used, or is a teacher or the student of other tasks.
-        ModelCardError: Its card is missing or of another kind.
-    """
-
-    NEEDED = (SEGMENTATION, DEPTH)
-
-    def __init__(self, path: Path | str, runtime: Runtime = DEFAULT) -> None:
-        """Load and check the model."""
-        super().__init__(path, runtime)
-        label_map, depth = self.card.label_map, self.card.depth
-        said = main_outputs(self.model.outputs)
-        fits = self.card.role == "student" and set(self.NEEDED) <= set(said)
-        if not fits or label_map is None or depth is None:
-            raise ModelError(
-                f"{path}: expected a student with outputs {' and '.join(self.NEEDED)}, "
-                f"got a {self.card.role} with {' and '.join(said)}"
-            )
-        self.label_map, self.depth = label_map, depth

@@ -21,7 +21,8 @@ from mtl_core.images import ColourImage
 from mtl_core.labels import LabelMap
 from mtl_core.prediction import Prediction
 from mtl_perception.errors import PerceptionError
-from mtl_perception.models import StudentPredictor, find_model
+from mtl_perception.models import find_model
+from mtl_perception.student_predictor import StudentPredictor
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 """What counts as an image in a folder; a file that is named itself may have any name."""

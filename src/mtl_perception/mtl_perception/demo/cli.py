@@ -24,7 +24,8 @@ from mtl_perception.demo.score import Summary, score
 from mtl_perception.demo.sheet import write_sheet
 from mtl_perception.domain import own_domain
 from mtl_perception.errors import PerceptionError
-from mtl_perception.models import StudentPredictor, find_model
+from mtl_perception.models import find_model
+from mtl_perception.student_predictor import StudentPredictor
 
 NODE = "mtl_perception.student_node"
 ENOUGH = 0.99

@@ -12,9 +12,10 @@ import yaml
 
 from mtl_core.errors import MtlError
 from mtl_perception.errors import PerceptionError
-from mtl_perception.models import StudentPredictor, find_model
+from mtl_perception.models import find_model
 from mtl_perception.nav2.costmap import LAYERS, Robot, costmaps
 from mtl_perception.nav2.costs import CostTable
+from mtl_perception.student_predictor import StudentPredictor
 
 PROG = "mtl-costmap-config"
 
