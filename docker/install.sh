@@ -9,9 +9,7 @@ user=robot
 uid=1000
 packages=(make "$@")
 if [[ -n ${ROS_DISTRO:-} ]]; then
-    packages+=(python3-venv python3-colcon-common-extensions python3-rosdep)
-    # label_info, which no package.xml asks for, since a node works without.
-    packages+=("ros-$ROS_DISTRO-ros-base" "ros-$ROS_DISTRO-vision-msgs")
+    packages+=(python3-venv python3-colcon-common-extensions python3-rosdep "ros-$ROS_DISTRO-ros-base")
 fi
 
 export DEBIAN_FRONTEND=noninteractive

@@ -25,9 +25,6 @@ SHELL = "sh"
 KINDS = {"": SHELL, "bash": SHELL, "shell": SHELL}
 """What a block is of which the fence says so, or nothing."""
 
-DRAWINGS = frozenset({"docs/architecture.md"})
-"""Documents whose indented blocks are drawings. A fence with `text` says the same."""
-
 
 class Code(NamedTuple):
     """Code in a document.
@@ -70,7 +67,7 @@ def blocks(path: str) -> Iterator[Code]:
             continue
         fenced = token.type == "fence"
         words = token.info.split() if fenced else []
-        kind = "text" if not fenced and path in DRAWINGS else KINDS.get(" ".join(words[:1]))
+        kind = KINDS.get(" ".join(words[:1]))
         first = line_of(token) + fenced
         yield Code(path, first, words[0] if kind is None else kind, token.content)
 
