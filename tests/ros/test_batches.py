@@ -48,7 +48,7 @@ class Predictor:
     """Answers with what was prepared last in a row; notes how many were asked at once."""
 
     depth = label_map = None
-    inference_s = 0.0
+    inference_s, max_batch = 0.0, 8
     card = SimpleNamespace(input=None)
 
     def __init__(self, meanwhile: Callable[[], None] = lambda: None) -> None:
@@ -56,6 +56,7 @@ class Predictor:
         self._meanwhile = meanwhile
 
     def prepare(self, image: str, fx: float | None, row: int) -> str:
+        assert row < self.max_batch
         self._meanwhile()
         if image == "bad":
             raise GeometryError("bad image")
@@ -150,3 +151,13 @@ def test_a_flood_does_not_put_inference_off() -> None:
     assert desk.cameras[0].health.dropped == CATCH_UP - 1
     waiting = desk.slots.take()
     assert [one.word for one in waiting] == [flood[CATCH_UP - 1]]
+
+
+def test_more_frames_than_another_model_takes_at_once_are_answered_in_parts() -> None:
+    """They were taken before it came."""
+    desk = Desk(3)
+    desk.predictor.max_batch = 2
+    desk.answer("one", "two", "three")
+    assert desk.predictor.batches == [2, 1]
+    sent = [camera.sent for camera in desk.cameras]
+    assert sent == [["answer to one"], ["answer to two"], ["answer to three"]]

@@ -11,6 +11,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.callback_groups import CallbackGroup
 from rclpy.lifecycle import LifecycleNode
 
+from mtl_bags.errors import BagError
 from mtl_core.errors import MtlError
 from mtl_perception import parameters
 from mtl_perception.camera import Arrived, Camera, Question
@@ -130,6 +131,11 @@ class Pipeline:
     def _answer(self, arrived: list[Arrived]) -> None:
         if self._next is not self.predictor:
             self._switch()
+        most = self.predictor.max_batch  # the model may be another one than when they were taken
+        for first in range(0, len(arrived), most):
+            self._answer_together(arrived[first : first + most])
+
+    def _answer_together(self, arrived: Sequence[Arrived]) -> None:
         asked = self._asked(arrived)
         self._predict([question for question in asked if question.prepared])
         for question in asked:
@@ -193,7 +199,7 @@ class Pipeline:
             self._reject(question.camera, err)
 
     def _reject(self, camera: Camera, err: Exception) -> None:
-        if isinstance(err, MtlError):
+        if isinstance(err, (MtlError, BagError)):
             camera.reject(str(err))
             return
         camera.reject(f"unexpected {type(err).__name__}: {err}")

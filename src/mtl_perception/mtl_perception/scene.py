@@ -101,7 +101,7 @@ class Scene:
         """Rates and latencies of students; other nodes publish there, too."""
         for status in message.status:
             values = {value.key: value.value for value in status.values}
-            if "model" in values:
+            if "model_sha256" in values:
                 self._drawing.numbers(status.name, _measured(values))
                 self._name_by(values["model"])
 
