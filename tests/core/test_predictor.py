@@ -251,19 +251,3 @@ def test_a_row_can_be_laid_anew_until_inference(batching):
     with pytest.raises(GeometryError):
         batching.prepare(first, math.nan)
     np.testing.assert_array_equal(batching.infer([kept])[0].mask(), batching.predict(second).mask())
-
-
-@pytest.mark.parametrize("factor", [1.25, 5 / 3, 2.0, 3.4, 4.0, 5.0, 8.0])
-def test_an_image_shrinks_as_by_the_mean_of_what_a_pixel_covers(factor):
-    """Nothing is skipped, whatever the size: OpenCV's INTER_AREA is the oracle."""
-    height, width = round(96 * factor), round(128 * factor)
-    fine = np.indices((height, width)).sum(axis=0) % 2 * 255  # INTER_LINEAR at 8: 0 or 255
-    noise = np.random.default_rng(0).integers(0, 256, (height, width))
-    for pixels in (fine, noise):
-        image = ColourImage(np.dstack([pixels.astype(np.uint8)] * 3), "rgb")
-        prepare = Preprocessor(InputSpec(96, 128, (0.0,) * 3, (1.0,) * 3))
-        prepare(image)
-        expected = cv2.resize(image.pixels, (128, 96), interpolation=cv2.INTER_AREA) / 255.0
-        got = prepare.tensor[0].transpose(1, 2, 0)
-        assert np.abs(got - expected).mean() < (0.1 if factor <= 4 else 1e-6)
-        assert abs(got.mean() - expected.mean()) < 0.01
