@@ -30,7 +30,7 @@ pytestmark = pytest.mark.ros
 
 CAMERA = Intrinsics(640, 480, 525.0, 525.0, 319.5, 239.5)
 SEEDS = (3, 8)
-HELD_OUT = range(10)
+HELD_OUT = range(8)
 OBSTACLES = CostTable.load(LabelMap.load("nyu13")).ids("lethal")
 WITHIN = Reach(far_m=4.0)
 RAYS = 1500
@@ -118,8 +118,8 @@ def test_the_shipped_student_marks_most_of_what_is_there():
     views = [
         room.render(pose, CAMERA)
         for room in map(Room.generate, HELD_OUT)
-        for pose in room.camera_path(3)[:2]
+        for pose in room.camera_path(3)[:1]
     ]
     found = np.concatenate([found_by(student, view) for view in views])
-    assert len(found) > 10_000
+    assert len(found) > 4000
     assert found.mean() >= 0.8
