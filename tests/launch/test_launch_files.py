@@ -111,7 +111,8 @@ ARGUMENTS = {
     ],
     "teacher": ["params_file", "image_topic", "camera_info_topic", "depth_topic", *NODE],
     "nav2_semantic": [
-        *("params_file", "nav2", "nav2_params_file", "image_topic", "camera_info_topic"),
+        *("params_file", "cameras", "nav2", "nav2_params_file"),
+        *("image_topic", "camera_info_topic"),
         *NODE,
     ],
     "label_bag": ["bag", "out", "model", "colour_topic", "depth_topic"],
@@ -154,7 +155,13 @@ def test_each_launch_file_is_looked_at() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "node"), [("student", "student"), ("teacher", "teacher"), ("replay", "student")]
+    ("name", "node"),
+    [
+        ("student", "student"),
+        ("teacher", "teacher"),
+        ("replay", "student"),
+        ("nav2_semantic", "student"),
+    ],
 )
 def test_the_default_parameters_are_the_shipped_ones(name: str, node: str) -> None:
     module = loaded(name)
@@ -440,6 +447,26 @@ def started(nav2: str) -> list[Any]:
         argument.execute(context)
     context.launch_configurations["nav2"] = nav2
     return list(module.nav2(context))
+
+
+@pytest.mark.parametrize("name", ["student", "nav2_semantic"])
+@pytest.mark.parametrize(("cameras", "given"), [("", set()), ("front,left", {"front", "left"})])
+def test_the_student_gets_the_cameras_that_are_named(
+    name: str, cameras: str, given: set[str]
+) -> None:
+    module = loaded(name)
+    from launch_ros.utilities import evaluate_parameters
+
+    from launch import LaunchContext
+
+    context = LaunchContext()
+    for argument in module.ARGUMENTS:
+        argument.execute(context)
+    context.launch_configurations["cameras"] = cameras
+    (node,) = module.student(context)
+    parameters = evaluate_parameters(context, node._Node__parameters)
+    (own,) = (dict(one) for one in parameters if isinstance(one, dict))
+    assert set(own.get("cameras", ())) == given
 
 
 def full_name(node: Any) -> str:

@@ -109,13 +109,45 @@ def test_topics_are_those_that_the_node_publishes() -> None:
 
 def test_each_camera_is_a_source_with_topics_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
     words = ("--cameras", "front", "rear/rgb", "--namespace", "/robot")
-    for kind in LAYERS:
+    expected = dict.fromkeys(LAYERS, "front front_clear rear_rgb rear_rgb_clear")
+    for kind, sources in {**expected, "semantic": "front rear_rgb"}.items():
         content = parameters(written(*words, "--layer", kind, capsys=capsys))
-        assert content[f"{kind}_layer"]["observation_sources"] == "front rear_rgb"
+        assert content[f"{kind}_layer"]["observation_sources"] == sources
+        assert content[f"{kind}_layer"].keys() > set(sources.split())
     content = parameters(written(*words, capsys=capsys))["semantic_layer"]
     assert content["rear_rgb"]["segmentation_topic"] == "/robot/rear/rgb/segmentation/mask"
     with pytest.raises(PerceptionError, match="each once"):
         Robot(cameras=["a/b", "a_b"])
+
+
+@pytest.mark.parametrize("kind", ["obstacle", "voxel"])
+def test_the_floor_clears_and_does_not_mark(kind: str) -> None:
+    """Nav2's ObservationBuffer drops points outside a source's heights before it does either."""
+    layer = parameters(costmaps(kind, Robot(), CostTable.load(NYU13)))[f"{kind}_layer"]
+    sources = [layer[name] for name in layer["observation_sources"].split()]
+    assert {source["topic"] for source in sources} == {f"/{topics.POINTS}"}
+    for height_m, uses in {
+        -0.2: {"clearing"},
+        0.1: {"clearing"},
+        1.0: {"marking", "clearing"},
+    }.items():
+        kept = [
+            source
+            for source in sources
+            if source["min_obstacle_height"] <= height_m <= source["max_obstacle_height"]
+        ]
+        assert {use for one in kept for use in ("marking", "clearing") if one[use]} == uses
+
+
+def test_cameras_whose_names_would_clash_are_two_sources_of_the_semantic_layer() -> None:
+    content = costmaps("semantic", Robot(cameras=["a", "a_clear"]), CostTable.load(NYU13))
+    assert parameters(content)["semantic_layer"]["observation_sources"] == "a a_clear"
+
+
+def test_the_folder_of_the_output_is_made(tmp_path: Path) -> None:
+    path = tmp_path / "out" / "deep" / "costmaps.yaml"
+    assert config.main(["--out", str(path)]) == 0
+    assert read_layers(path)
 
 
 def test_frames_and_clock_are_those_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
@@ -236,7 +268,11 @@ def test_a_label_map_without_a_table_names_those_that_have_one() -> None:
         (("--model", "none.onnx"), "none.onnx"),
         (("--costs", "none.yaml"), "cost table none.yaml"),
         (("--cameras", "a", "a"), "each once, got ['a', 'a']"),
-        (("--out", "no/such/folder.yaml"), "no/such/folder.yaml"),
+        (
+            ("--layer", "voxel", "--cameras", "a", "a_clear"),
+            "expected no name with _clear beside one without, got a and a_clear",
+        ),
+        (("--out", "/dev/null/costmap.yaml"), "/dev/null"),
     ],
 )
 def test_what_cannot_be_used_is_said(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,8 @@ def layer(**changes: Any) -> Layer:
 
 def judge(what: Heard, of: Layer | None = None) -> dict[str, Verdict]:
     of = of or layer()
-    found = [*rules.on_topics(what, of.sources()), *rules.in_parameters(of, [what])]
+    by_source = {source.where: what for source in of.sources()}
+    found = [*rules.on_topics(what, of.sources()), *rules.in_parameters(of, by_source)]
     return {verdict.law: verdict for verdict in found}
 
 
@@ -125,6 +127,32 @@ def test_rule_3_a_lost_message_breaks_nothing() -> None:
     assert broken(replace(what, points=what.points[1:])) == {}
     said = judge(replace(what, points=what.points[1:]))["rule 3"].said
     assert said == "2 of 3 masks found their fellows"
+
+
+def test_rule_3_most_masks_have_their_fellows() -> None:
+    what = heard(9)
+    off = [one if n % 9 == 0 else late(one, 10**6) for n, one in enumerate(what.points)]
+    said = broken(replace(what, points=off))
+    assert said == {"rule 3": "1 of 9 masks found their fellows; expected the same stamp"}
+
+
+def test_a_fault_that_comes_and_goes_is_named() -> None:
+    """Whichever of three frames it is in."""
+    what = heard()
+    for bad in range(3):
+
+        def spoilt(messages: Any, bad: int = bad, **fields: Any) -> list[Any]:
+            return [replace(one, **fields) if n == bad else one for n, one in enumerate(messages)]
+
+        turned = spoilt(what.points, width=HEIGHT, height=WIDTH, row_step=HEIGHT * 12)
+        said = broken(replace(what, points=turned))
+        assert said == {"rule 1": "points of 4x6, expected the mask's 6x4"}
+        assert broken(replace(what, masks=spoilt(what.masks, step=8))).keys() == {"rule 2"}
+        said = broken(replace(what, masks=spoilt(what.masks, encoding="8UC1")))
+        assert said == {"encoding": "mask is '8UC1', expected 'mono8'"}
+        fields = [field for field in what.points[0].fields if field.name != "z"]
+        said = broken(replace(what, points=spoilt(what.points, fields=fields)))
+        assert said.keys() == {"encoding"}
 
 
 @pytest.mark.parametrize(
@@ -206,6 +234,39 @@ def test_rule_6_a_cost_that_is_never_reached_is_named(name: str, value: Any, sai
     assert f"local.camera.lethal: {said}" in faults["rule 6"]
 
 
+@pytest.mark.parametrize("decay", ["5", True, 0, -1.0, [5.0], None, float("nan"), float("-inf")])
+def test_rule_6_a_decay_is_a_time(decay: Any) -> None:
+    faults = broken(heard(), layer(tile_map_decay_time=decay))
+    assert faults == {
+        "rule 6": f"local.camera: tile_map_decay_time is {decay!r}, "
+        "expected a number of seconds above 0"
+    }
+
+
+def test_each_source_is_judged_by_what_arrives_for_it() -> None:
+    """One camera is slow and of another clock, one is not, and of a third there is nothing."""
+    of = layer()
+    of.parameters.update(
+        observation_sources="camera slow other",
+        slow=layer().parameters["camera"],
+        other=layer().parameters["camera"],
+    )
+    stamps = [START_NS, START_NS + 10**11]
+    masks = [image(mask_of(stamp), "mono8", Stamped(stamp, "camera")) for stamp in stamps]
+    slow = replace(heard(), masks=masks, now_ns=START_NS + 10**11)
+    by_source = {"local.camera": heard(), "local.slow": slow, "another.costmap": slow}
+    said = rules.costs(of, by_source).said
+    assert "local.slow.lethal: samples_to_max_cost is 3, expected at most the 0 frames" in said
+    assert said.count("samples_to_max_cost") == 1
+    old = replace(slow, now_ns=START_NS + 10**12)
+    said = rules.structure(of, {**by_source, "local.slow": old}).said
+    assert said.startswith("local.slow: masks are 900.0 s old")
+    assert said.count("masks are") == 1
+    verdicts = rules.in_parameters(of, {"local.camera": heard(), "another.costmap": old})
+    assert [verdict.outcome for verdict in verdicts] == [Outcome.PASS] * 2
+    assert verdicts[0].said == "6 groups at 10.0 Hz"
+
+
 @given(st.integers(0, 255), st.lists(st.integers(0, 255), min_size=1, max_size=8))
 def test_rule_6_refuses_exactly_the_marks_that_no_mean_confidence_is_above(
     mark: int, confidences: list[int]
@@ -222,13 +283,18 @@ def test_rule_6_refuses_exactly_the_marks_that_no_mean_confidence_is_above(
     [
         ({"class_types": ["free", "lethal", "wet"]}, "local.camera has no wet, expected them"),
         ({"labels_topic": ""}, "local.camera has no labels_topic, expected them"),
+        ({"labels_topic": 5}, "local.camera.labels_topic is 5, expected a topic's name"),
+        ({"free": {"classes": 5}}, "local.camera has no free, expected them"),
+        ({"free": {"classes": "floor"}}, "local.camera has no free, expected them"),
+        ({"class_types": 3}, "local.camera.class_types is 3, expected a list of names"),
+        ({"class_types": "free"}, "local.camera.class_types is 'free', expected a list of names"),
     ],
 )
 def test_rule_7_what_a_source_names_is_there(changes: dict[str, Any], said: str) -> None:
-    assert broken(heard(), layer(**changes)) == {"rule 7": said}
+    assert rules.structure(layer(**changes)).said == said
 
 
-@pytest.mark.parametrize("value", [["camera"], "", None])
+@pytest.mark.parametrize("value", [["camera"], "", None, 5, True])
 def test_rule_7_sources_are_one_string(value: Any) -> None:
     of = layer()
     of.parameters["observation_sources"] = value
@@ -263,7 +329,43 @@ def test_a_relative_topic_lies_in_the_costmaps_namespace(tmp_path: Path) -> None
     assert eye.topic("confidence_topic") == ""
 
 
-@pytest.mark.parametrize("text", ["", "a: [", "a: {ros__parameters: {plugins: [x]}}"])
+SCALARS = st.one_of(
+    *(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.dates(), st.binary())
+)
+VALUES = SCALARS | st.recursive(SCALARS, st.lists, max_leaves=5)
+LOCAL = costmaps("semantic", Robot(), CostTable.load(NYU13))["local_costmap"]
+
+
+def places(content: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Where something stands, the whole apart."""
+    inside = content.items() if isinstance(content, dict) else enumerate(content)
+    below = [
+        place
+        for key, value in inside
+        if isinstance(value, dict | list)
+        for place in places(value, (*path, key))
+    ]
+    keys = content if isinstance(content, dict) else range(len(content))
+    return [*((*path, key) for key in keys), *below]
+
+
+@given(place=st.sampled_from(places({"costmap": LOCAL})), value=VALUES)
+def test_any_value_in_any_place_is_judged_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, place: tuple[Any, ...], value: Any
+) -> None:
+    content = copy.deepcopy({"costmap": LOCAL})
+    inside: Any = content
+    for key in place[:-1]:
+        inside = inside[key]
+    inside[place[-1]] = value
+    file = tmp_path_factory.getbasetemp() / "any.yaml"
+    file.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
+    assert main([str(file), "--parameters-only"]) in (0, 1)
+
+
+@pytest.mark.parametrize(
+    "text", ["a: 2024-13-45", "", "a: [", "a: {ros__parameters: {plugins: [x]}}"]
+)
 def test_a_file_without_a_semantic_layer_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "mine.yaml").write_text(text)
     with pytest.raises(PerceptionError, match=r"mine\.yaml: "):

@@ -35,6 +35,10 @@ pytestmark = [pytest.mark.ros, pytest.mark.slow]
 TESTS = str(Path(frames.__file__).parent)
 OPTIONS = {topics.MASK: "--mask", topics.CONFIDENCE: "--confidence", topics.POINTS: "--points"}
 REPEATED = "/bad/label_info"
+DECAY_S = 1800.0
+"""Of all costmaps here. Rules 6 and 7 compare it with the rate and the age of the masks, which
+depend on the machine; this one is far above what any takes, and below the hour of `an_hour_ago`."""
+
 Layer = dict[str, Any]
 Spoil = Callable[[Any], object]
 
@@ -80,6 +84,11 @@ class Sabotage:
     spoils: Mapping[str, Spoil] = field(default_factory=dict)
     edit: Callable[[Layer], object] = lambda layer: None
     words: tuple[str, ...] = ()
+
+
+def name_no_topics(layer: Layer) -> None:
+    for name in ("segmentation_topic", "confidence_topic", "pointcloud_topic"):
+        del layer["camera"][name]
 
 
 def lethal(name: str, value: Any) -> Callable[[Layer], object]:
@@ -130,6 +139,11 @@ SABOTAGES = {
         ("rule 7",),
         r"masks are 36\d\d\.\d s old .* decay at once .* expected use_sim_time true",
         dict.fromkeys(OPTIONS, an_hour_ago),
+    ),
+    "unnamed": Sabotage(
+        ("topics", "rule 7"),
+        "no segmentation_topic to listen to, expected a topic's name; no pointcloud_topic to",
+        edit=name_no_topics,
     ),
     "mismatch": Sabotage(
         ("topics",),
@@ -183,11 +197,14 @@ class Report:
 
 
 def costmap(folder: Path, name: str, sabotage: Sabotage, model: Path) -> Path:
-    """The generated parameters, and what a sabotage makes of them."""
+    """The generated parameters with a decay of `DECAY_S`, and what a sabotage makes of them."""
     path = folder / f"{name}.yaml"
     assert config.main(["--model", str(model), "--out", str(path)]) == 0
     content = yaml.safe_load(path.read_text())
-    sabotage.edit(content["local_costmap"]["local_costmap"]["ros__parameters"]["semantic_layer"])
+    layers = [content[name][name]["ros__parameters"]["semantic_layer"] for name in content]
+    for layer in layers:
+        layer["camera"]["tile_map_decay_time"] = DECAY_S
+    sabotage.edit(layers[0])
     path.write_text(yaml.safe_dump(content))
     return path
 

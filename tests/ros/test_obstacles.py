@@ -30,6 +30,7 @@ pytestmark = pytest.mark.ros
 
 CAMERA = Intrinsics(640, 480, 525.0, 525.0, 319.5, 239.5)
 SEEDS = (3, 8)
+HELD_OUT = range(8)
 OBSTACLES = CostTable.load(LabelMap.load("nyu13")).ids("lethal")
 WITHIN = Reach(far_m=4.0)
 RAYS = 1500
@@ -100,13 +101,25 @@ def test_the_grid_knows_wrong_depth_and_wrong_labels(shots):
     assert are_right(room, frame, marked(frame, frame.depth, walled, WITHIN)).mean() < 0.7
 
 
-def test_the_shipped_student_marks_most_of_what_is_there(shots):
-    """Of two views; benchmarks/obstacles.py measures it of many."""
+def found_by(student, frame):
+    """Of each cell that true depth and labels mark within 4 m: does the student mark it?"""
+    answer = student.predict(ColourImage(frame.image, "rgb"), CAMERA.fx)
+    answer = answer.at(CAMERA.width, CAMERA.height)
+    points = marked(frame, answer.depth(), answer.mask(0.0), Reach())
+    return found_within(cells(marked(frame, frame.depth, frame.labels, WITHIN)), cells(points))
+
+
+def test_the_shipped_student_marks_most_of_what_is_there():
+    """In rooms that no training has seen, as benchmarks/obstacles.py measures it of more views.
+
+    The truth is what the first test here compares with the oracle.
+    """
     student = StudentPredictor(find_model())
-    found = []
-    for room, frame in shots:
-        answer = student.predict(ColourImage(frame.image, "rgb"), CAMERA.fx)
-        answer = answer.at(CAMERA.width, CAMERA.height)
-        points = marked(frame, answer.depth(), answer.mask(0.0), Reach())
-        found.append(found_within(cells(truly_seen(room, frame)), cells(points)))
-    assert np.concatenate(found).mean() >= 0.7
+    views = [
+        room.render(pose, CAMERA)
+        for room in map(Room.generate, HELD_OUT)
+        for pose in room.camera_path(3)[:1]
+    ]
+    found = np.concatenate([found_by(student, view) for view in views])
+    assert len(found) > 4000
+    assert found.mean() >= 0.8

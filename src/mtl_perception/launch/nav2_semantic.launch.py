@@ -8,7 +8,17 @@ from launch.launch_description_entity import LaunchDescriptionEntity
 from launch_ros.actions import Node
 
 from launch import LaunchDescription
-from mtl_perception.launching import CAMERA, NODE, camera_remappings, given, node, transport
+from mtl_perception.launching import (
+    CAMERA,
+    CAMERAS,
+    NODE,
+    camera_names,
+    camera_remappings,
+    given,
+    node,
+    params_file,
+    transport,
+)
 from mtl_perception.resources import share_path
 
 MANAGER = ("nav2_lifecycle_manager", "lifecycle_manager")
@@ -30,17 +40,14 @@ NAV2 = {
 """What of Nav2 is started: package, executable, name and namespace of each node."""
 
 ARGUMENTS = (
-    DeclareLaunchArgument(
-        "params_file",
-        default_value=str(share_path("config", "student.yaml")),
-        description="YAML file with the student node's parameters.",
-    ),
+    params_file("student"),
+    CAMERAS,
     DeclareLaunchArgument(
         "nav2",
         default_value="costmap",
         choices=list(NAV2),
-        description="What of Nav2 to start: a local costmap by itself, to look at (costmap), what "
-        "drives to a goal (navigation), or none.",
+        description="What of Nav2 to start: a local costmap by itself, to look at (costmap; Jazzy "
+        "and later), what drives to a goal (navigation), or none.",
     ),
     DeclareLaunchArgument(
         "nav2_params_file",
@@ -68,7 +75,8 @@ def generate_launch_description() -> LaunchDescription:
 def student(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """Make the student node from the arguments."""
     values = given(context, ARGUMENTS)
-    return [node("student", values, camera_remappings(values))]
+    names = {"cameras": camera_names(values)} if values["cameras"] else {}
+    return [node("student", values, camera_remappings(values), **names)]
 
 
 def nav2(context: LaunchContext) -> list[LaunchDescriptionEntity]:

@@ -63,12 +63,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _verdicts(layers: Sequence[Layer], options: argparse.Namespace) -> Iterator[Verdict]:
     """Judge and print, one by one."""
-    heard: list[Heard] = []
+    heard: dict[str, Heard] = {}
     if not options.parameters_only:
         for topics, sources in _streams(layers, options).items():
             print(f"topics of {', '.join(source.where for source in sources)}", flush=True)
-            heard.append(_listen(dict(topics), options))
-            yield from _printed(on_topics(heard[-1], sources))
+            got = _listen(dict(topics), options)
+            heard.update({source.where: got for source in sources})
+            yield from _printed(on_topics(got, sources))
     for layer in layers:
         print(f"layer {layer.where}", flush=True)
         yield from _printed(in_parameters(layer, heard))

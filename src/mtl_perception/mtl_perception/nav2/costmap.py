@@ -29,6 +29,9 @@ LOW_M, HIGH_M = 0.2, 2.0
 """Heights above the floor between which a point is an obstacle, where nothing says what it is: the
 lower one is above what the floor's predicted depth errs by, the upper one below door frames."""
 
+CLEARING = "_clear"
+"""What the source that clears for a camera is called, after the one that marks."""
+
 DECAY_S = 5.0
 
 Z_VOXELS = 16
@@ -108,25 +111,50 @@ def _seen(robot: Robot, camera: str, costs: CostTable) -> Parameters:
 
 
 def obstacle_layer(robot: Robot, costs: CostTable) -> Parameters:
-    """Return Nav2's own layer, to which a point is an obstacle if its height is one's."""
+    """Return Nav2's own layer, to which a point is an obstacle if its height is one's.
+
+    Raises:
+        PerceptionError: A camera has the name of the source that clears for another.
+    """
     del costs
+    sources = _measured(robot)
     return {
         "plugin": "nav2_costmap_2d::ObstacleLayer",
         "enabled": True,
         "combination_method": 1,
         "max_obstacle_height": HIGH_M,
-        "observation_sources": " ".join(robot.sources()),
-        **{name: _measured(robot, camera) for name, camera in robot.sources().items()},
+        "observation_sources": " ".join(sources),
+        **sources,
     }
 
 
-def _measured(robot: Robot, camera: str) -> Parameters:
+def _measured(robot: Robot) -> dict[str, Parameters]:
+    """Two sources of each camera, one that marks and one that clears.
+
+    Nav2 drops points below a source's least height before it uses them: with one source, the floor
+    would clear nothing, and what has gone from it would stay in the costmap.
+    """
+    cameras = robot.sources()
+    if clash := [name for name in cameras if name + CLEARING in cameras]:
+        raise PerceptionError(
+            f"cameras: expected no name with {CLEARING} beside one without, got {clash[0]} and "
+            f"{clash[0]}{CLEARING}"
+        )
+    found = {}
+    for name, camera in cameras.items():
+        topic = robot.topic(camera, topics.POINTS)
+        found[name] = _points(topic, LOW_M, marking=True)
+        found[name + CLEARING] = _points(topic, -HIGH_M, marking=False)
+    return found
+
+
+def _points(topic: str, low_m: float, *, marking: bool) -> Parameters:
     return {
-        "topic": robot.topic(camera, topics.POINTS),
+        "topic": topic,
         "data_type": "PointCloud2",
-        "marking": True,
-        "clearing": True,
-        "min_obstacle_height": LOW_M,
+        "marking": marking,
+        "clearing": not marking,
+        "min_obstacle_height": low_m,
         "max_obstacle_height": HIGH_M,
         "obstacle_min_range": NEAR_M,
         "obstacle_max_range": FAR_M,

@@ -59,14 +59,20 @@ class Heard:
         """What has exactly the same stamp."""
         return frames_of(self.masks, self.confidences, self.points)
 
-    @property
-    def any_frame(self) -> Frame | None:
-        """One of `frames`, or if there are none, the latest messages; None if one is missing."""
+    @cached_property
+    def samples(self) -> list[Frame]:
+        """All `frames`, or if there are none, the latest messages; empty if one is missing."""
         if self.frames:
-            return self.frames[-1]
-        if not self.masks or not self.points or self.confidences == []:
-            return None
-        return Frame(self.masks[-1], self.confidences and self.confidences[-1], self.points[-1])
+            return self.frames
+        if not self.fewest:
+            return []
+        return [Frame(self.masks[-1], self.confidences and self.confidences[-1], self.points[-1])]
+
+    @property
+    def fewest(self) -> int:
+        """How many messages came on the topic of images or points with the fewest."""
+        heard = (self.masks, self.points, self.confidences)
+        return min(len(messages) for messages in heard if messages is not None)
 
     @cached_property
     def hz(self) -> float:

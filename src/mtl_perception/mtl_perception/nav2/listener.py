@@ -27,6 +27,9 @@ IMAGES: Mapping[str, type] = {
     "confidence_topic": Image,
     "pointcloud_topic": PointCloud2,
 }
+ESSENTIAL = ("segmentation_topic", "pointcloud_topic")
+"""Those of `IMAGES` that the layer cannot do without."""
+
 LABELS = "labels_topic"
 
 MOST = 3
@@ -108,7 +111,7 @@ class Listener(Closing):
         return [name for name in IMAGES if self._topics[name]]
 
     def _enough(self, frames: int) -> bool:
-        if min(len(self._got[name]) for name in self._asked()) < frames:
+        if any(len(self._got[name]) < frames for name in self._asked()):
             return False
         masks, points = self._got["segmentation_topic"], self._got["pointcloud_topic"]
         if len(frames_of(masks, self._confidences(), points)) >= frames:
@@ -116,6 +119,9 @@ class Listener(Closing):
         return all(len(self._got[name]) >= MOST * frames for name in self._asked())
 
     def _silent(self, timeout_s: float) -> Iterator[str]:
+        for name in ESSENTIAL:
+            if not self._topics[name]:
+                yield f"no {name} to listen to, expected a topic's name"
         for name in self._asked():
             if not self._got[name]:
                 topic, kind = self._topics[name], IMAGES[name].__name__

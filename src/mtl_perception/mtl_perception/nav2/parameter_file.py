@@ -10,9 +10,12 @@ from typing import Any
 import yaml
 
 from mtl_perception.errors import PerceptionError
-from mtl_perception.nav2.costmap import SEMANTIC, TOPICS
+from mtl_perception.nav2.costmap import DECAY_S, SEMANTIC, TOPICS
 
 NODE = "ros__parameters"
+
+LONGEST_S = 2.0**31
+"""What ROS's clocks can count, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +47,21 @@ class Source:
 
     def groups(self) -> dict[str, Any]:
         """The parameters of each group in `class_types`; of one that is missing, None."""
-        names = self.parameters.get("class_types")
-        return {str(name): self.parameters.get(name) for name in names or ()}
+        names = map(str, listed(self.parameters.get("class_types")))
+        return {name: self.parameters.get(name) for name in names}
 
     def classes(self) -> frozenset[str]:
         """All classes that have a cost."""
         groups = [group for group in self.groups().values() if isinstance(group, Mapping)]
-        return frozenset(str(name) for group in groups for name in group.get("classes") or ())
+        return frozenset(str(name) for group in groups for name in listed(group.get("classes")))
+
+    def decay(self) -> Any:
+        """How long observations count, seconds, as it stands in the file or by default."""
+        return self.parameters.get("tile_map_decay_time", DECAY_S)
+
+    def decay_s(self) -> float:
+        """The same; the default, too, if it is no time."""
+        return float(self.decay()) if is_time(self.decay()) else DECAY_S
 
 
 @dataclass(frozen=True)
@@ -72,7 +83,7 @@ class Layer:
     def source_names(self) -> list[str]:
         """Names of the sources, also where they are a list by mistake."""
         names = self.parameters.get("observation_sources", "")
-        return names.split() if isinstance(names, str) else [str(name) for name in names or ()]
+        return names.split() if isinstance(names, str) else [str(name) for name in listed(names)]
 
     def sources(self) -> list[Source]:
         """The sources, those without parameters too."""
@@ -95,7 +106,7 @@ def read_layers(path: Path) -> list[Layer]:
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as err:
+    except (OSError, ValueError, yaml.YAMLError) as err:  # ValueError: 2024-13-45 is no date
         raise PerceptionError(f"{path}: {err}") from err
     layers = [layer for names, node in _nodes(content) for layer in _layers(names, node)]
     if not layers:
@@ -103,6 +114,16 @@ def read_layers(path: Path) -> list[Layer]:
             f"{path}: no layer of a costmap has 'plugin: {SEMANTIC}'; expected {NODE} with one"
         )
     return layers
+
+
+def listed(value: Any) -> list[Any]:
+    """A list as it is; anything else is none."""
+    return value if isinstance(value, list) else []
+
+
+def is_time(value: Any) -> bool:
+    """Whether it is a number of seconds in which something can happen."""
+    return type(value) in (int, float) and 0 < value < LONGEST_S
 
 
 def _nodes(content: Any, names: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

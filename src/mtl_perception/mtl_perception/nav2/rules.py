@@ -15,10 +15,9 @@ from mtl_bags.clouds import organised
 from mtl_bags.compose import NANOSECONDS, stamp_ns
 from mtl_core.errors import CloudError
 from mtl_core.labels import UNLABELLED
-from mtl_perception.nav2.costmap import DECAY_S
 from mtl_perception.nav2.costs import LARGEST_COST, LARGEST_MARK
 from mtl_perception.nav2.heard import Frame, Heard
-from mtl_perception.nav2.parameter_file import Layer, Source
+from mtl_perception.nav2.parameter_file import Layer, Source, is_time, listed
 from mtl_perception.nav2.verdict import Verdict, judged, skipped
 
 LATCHED = ("reliable", "transient_local")
@@ -26,8 +25,22 @@ LATCHED = ("reliable", "transient_local")
 FLOAT32 = 7
 """Of `sensor_msgs/PointField`."""
 
-NEEDED = ("segmentation_topic", "labels_topic", "pointcloud_topic", "class_types")
+TOPIC, NAMES = "a topic's name", "a list of names"
+
+NEEDED = {
+    "segmentation_topic": TOPIC,
+    "labels_topic": TOPIC,
+    "pointcloud_topic": TOPIC,
+    "class_types": NAMES,
+}
 """What a source cannot do without; without a confidence, all are taken for certain."""
+
+KINDS: Mapping[str, type] = {TOPIC: str, NAMES: list}
+
+HeardBySource = Mapping[str, Heard]
+"""What arrives for each source, by `Source.where`."""
+
+NOTHING: HeardBySource = {}
 
 _NONE = "no mask and points of one stamp"
 
@@ -42,36 +55,41 @@ def arrival(heard: Heard) -> Verdict:
 # ---- on the topics -----------------------------------------------------------------------------
 def sizes(heard: Heard) -> Verdict:
     """Rule 1: the layer drops what differs."""
-    if (frame := heard.any_frame) is None:
+    if not heard.samples:
         return skipped("rule 1", "a topic is silent")
-    size, others = _size(frame.mask), {"points": frame.points, "confidence": frame.confidence}
     faults = (
-        f"{name} of {_size(other)}, expected the mask's {size}"
-        for name, other in others.items()
-        if other is not None and _size(other) != size
+        f"{name} of {_size(other)}, expected the mask's {_size(frame.mask)}"
+        for frame in heard.samples
+        for name, other in {"points": frame.points, "confidence": frame.confidence}.items()
+        if other is not None and _size(other) != _size(frame.mask)
     )
-    return judged("rule 1", faults, size)
+    return judged("rule 1", faults, _size(heard.samples[-1].mask))
 
 
 def packing(heard: Heard) -> Verdict:
     """Rule 2: the layer reads byte after byte, whatever encoding and step say."""
-    if (frame := heard.any_frame) is None:
+    if not heard.samples:
         return skipped("rule 2", "a topic is silent")
     faults = (
         f"{name} of {_size(image)} has step {image.step} and {len(image.data)} bytes, "
         f"expected {image.width} and {image.width * image.height}"
+        for frame in heard.samples
         for name, image in _images(frame)
         if image.step != image.width or len(image.data) != image.width * image.height
     )
-    return judged("rule 2", faults, f"step {frame.mask.step}, {len(frame.mask.data)} bytes")
+    mask = heard.samples[-1].mask
+    return judged("rule 2", faults, f"step {mask.step}, {len(mask.data)} bytes")
 
 
 def stamps(heard: Heard) -> Verdict:
-    """Rule 3: on Humble, and as our parameters ask, what has another stamp does not belong."""
-    if heard.any_frame is None:
+    """Rule 3: on Humble, and as our parameters ask, what has another stamp does not belong.
+
+    A message may be lost on its way, so that not all need have their fellows; half of them do.
+    """
+    if not heard.samples:
         return skipped("rule 3", "a topic is silent")
     kept = f"{len(heard.frames)} of {len(heard.masks)} masks found their fellows"
-    if heard.frames:
+    if 2 * len(heard.frames) >= heard.fewest:
         return judged("rule 3", (), kept)
     others = {"points": heard.points, "confidence": heard.confidences}
     gaps = (
@@ -79,7 +97,7 @@ def stamps(heard: Heard) -> Verdict:
         for name, messages in others.items()
         if messages and _gap_ms(heard.masks, messages)
     )
-    faults = [*gaps] or ["no mask has points and confidence of its stamp"]
+    faults = [*gaps] or [kept]
     return judged("rule 3", [f"{'; '.join(faults)}; expected the same stamp"], "")
 
 
@@ -143,28 +161,34 @@ def _unlabelled_counts(frame: Frame) -> tuple[int, int, int]:
 
 
 # ---- in the parameters -------------------------------------------------------------------------
-def costs(layer: Layer, heard: Sequence[Heard] = ()) -> Verdict:
+def costs(layer: Layer, heard: HeardBySource = NOTHING) -> Verdict:
     """Rule 6: max_cost needs enough samples, of a mean confidence strictly above the mark.
 
     Args:
         layer: Of a costmap.
-        heard: What arrives for its sources; empty if nobody listened.
+        heard: What arrives; empty if nobody listened.
     """
-    hz = min((one.hz for one in heard if one.hz), default=0.0)
-    groups = [
-        (f"{source.where}.{name}", group, source.parameters.get("tile_map_decay_time", DECAY_S))
-        for source in layer.sources()
-        for name, group in source.groups().items()
-        if isinstance(group, Mapping)
-    ]
-    faults = [
-        f"{where}: {fault}" for where, group, decay in groups for fault in _costs(group, decay, hz)
-    ]
-    rate = f" at {hz:.1f} Hz" if hz else ""
-    return judged("rule 6", faults, f"{len(groups)} groups{rate}")
+    sources = layer.sources()
+    rates = {one.where: heard[one.where].hz if one.where in heard else 0.0 for one in sources}
+    faults = (fault for one in sources for fault in _source_costs(one, rates[one.where]))
+    count = sum(len(one.groups()) for one in sources)
+    said = ", ".join(f"{hz:.1f} Hz" for hz in rates.values() if hz)
+    return judged("rule 6", faults, f"{count} groups{said and ' at '}{said}")
 
 
-def _costs(group: Mapping[str, Any], decay: Any, hz: float) -> Iterator[str]:
+def _source_costs(source: Source, hz: float) -> Iterator[str]:
+    if not is_time(source.decay()):
+        yield (
+            f"{source.where}: tile_map_decay_time is {source.decay()!r}, "
+            "expected a number of seconds above 0"
+        )
+    for name, group in source.groups().items():
+        if isinstance(group, Mapping):
+            for fault in _costs(group, source.decay_s(), hz):
+                yield f"{source.where}.{name}: {fault}"
+
+
+def _costs(group: Mapping[str, Any], decay: float, hz: float) -> Iterator[str]:
     limits = {"base_cost": LARGEST_COST, "max_cost": LARGEST_COST, "mark_confidence": LARGEST_MARK}
     for name, largest in limits.items():
         value = group.get(name, 0)
@@ -180,14 +204,19 @@ def _costs(group: Mapping[str, Any], decay: Any, hz: float) -> Iterator[str]:
         )
 
 
-def structure(layer: Layer, heard: Sequence[Heard] = ()) -> Verdict:
+def structure(layer: Layer, heard: HeardBySource = NOTHING) -> Verdict:
     """Rule 7: the sources are one string, and what they name is there; time is the images'.
 
     Args:
         layer: Of a costmap.
-        heard: What arrives for its sources; empty if nobody listened.
+        heard: What arrives; empty if nobody listened.
     """
-    clocks = [fault for one in heard for fault in _clock_faults(layer, one)]
+    clocks = [
+        fault
+        for source in layer.sources()
+        if source.where in heard
+        for fault in _clock_faults(layer, source, heard[source.where])
+    ]
     value = layer.parameters.get("observation_sources")
     said = f"{value!r}, use_sim_time {str(layer.use_sim_time).lower()}"
     return judged("rule 7", [*_string_fault(layer), *_missing(layer), *clocks], said)
@@ -205,25 +234,27 @@ def _string_fault(layer: Layer) -> Iterator[str]:
 def _missing(layer: Layer) -> Iterator[str]:
     for source in layer.sources():
         lacking = [name for name in NEEDED if not source.parameters.get(name)]
-        lacking += [
-            name
-            for name, group in source.groups().items()
-            if not (isinstance(group, Mapping) and group.get("classes"))
-        ]
+        lacking += [name for name, group in source.groups().items() if not _has_classes(group)]
         if lacking:
             yield f"{source.where} has no {', '.join(lacking)}, expected them"
+        for name, kind in NEEDED.items():
+            if (value := source.parameters.get(name)) and not isinstance(value, KINDS[kind]):
+                yield f"{source.where}.{name} is {value!r}, expected {kind}"
 
 
-def _clock_faults(layer: Layer, heard: Heard) -> Iterator[str]:
+def _has_classes(group: Any) -> bool:
+    return isinstance(group, Mapping) and bool(listed(group.get("classes")))
+
+
+def _clock_faults(layer: Layer, source: Source, heard: Heard) -> Iterator[str]:
     if layer.use_sim_time and not heard.clocks:
         yield f"{layer.where}: use_sim_time is true but nobody publishes /clock, expected --clock"
     if layer.use_sim_time or not heard.masks:
         return
-    decays = [source.parameters.get("tile_map_decay_time", DECAY_S) for source in layer.sources()]
-    if abs(heard.age_s) > min(decays, default=DECAY_S):
+    if abs(heard.age_s) > source.decay_s():
         yield (
-            f"{layer.where}: masks are {heard.age_s:.1f} s old by the system's clock, so that they "
-            f"decay at once (tile_map_decay_time {min(decays, default=DECAY_S)} s); "
+            f"{source.where}: masks are {heard.age_s:.1f} s old by the system's clock, so that "
+            f"they decay at once (tile_map_decay_time {source.decay_s()} s); "
             "expected use_sim_time true and a player with --clock"
         )
 
@@ -231,14 +262,16 @@ def _clock_faults(layer: Layer, heard: Heard) -> Iterator[str]:
 # ---- besides -----------------------------------------------------------------------------------
 def encoding(heard: Heard) -> Verdict:
     """What other readers than the layer go by."""
-    if (frame := heard.any_frame) is None:
+    if not heard.samples:
         return skipped("encoding", "a topic is silent")
     faults = [
         f"{name} is {image.encoding!r}, expected 'mono8'"
+        for frame in heard.samples
         for name, image in _images(frame)
         if image.encoding != "mono8"
     ]
-    return judged("encoding", [*faults, *_cloud_faults(frame.points)], frame.mask.encoding)
+    faults += [fault for frame in heard.samples for fault in _cloud_faults(frame.points)]
+    return judged("encoding", faults, heard.samples[-1].mask.encoding)
 
 
 def _cloud_faults(message: Any) -> Iterator[str]:
@@ -288,7 +321,7 @@ def on_topics(heard: Heard, sources: Sequence[Source]) -> list[Verdict]:
     ]
 
 
-def in_parameters(layer: Layer, heard: Sequence[Heard] = ()) -> list[Verdict]:
+def in_parameters(layer: Layer, heard: HeardBySource = NOTHING) -> list[Verdict]:
     """All that is told by a layer's parameters, beside what arrives if somebody listened."""
     return [costs(layer, heard), structure(layer, heard)]
 
