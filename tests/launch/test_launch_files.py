@@ -296,6 +296,11 @@ def test_rerun_is_led_to_the_recording_s_camera_and_the_student_s_outputs(tmp_pa
     ]
 
 
+def test_rerun_is_led_to_compressed_images_of_any_name(tmp_path: Path) -> None:
+    words, _ = viewer_words(tmp_path, "rerun", compressed_walk(tmp_path / "jpegs"))
+    assert words[:4] == ["--image", JPEGS, "--transport", "compressed"]
+
+
 def test_rviz_is_led_to_compressed_images_of_any_name(tmp_path: Path) -> None:
     words, _ = viewer_words(tmp_path, "rviz", compressed_walk(tmp_path / "jpegs"))
     rules = {after for word, after in pairwise(words) if word == "-r"}
@@ -303,7 +308,7 @@ def test_rviz_is_led_to_compressed_images_of_any_name(tmp_path: Path) -> None:
     assert not any(rule.startswith(f"/{topics.IMAGE}:=") for rule in rules)
 
 
-def test_compressed_images_of_any_name_are_replayed_and_shown(tmp_path: Path) -> None:
+def test_compressed_images_of_any_name_are_replayed(tmp_path: Path) -> None:
     model = tiny_student.write(tmp_path / "tiny.onnx")
     bag = compressed_walk(tmp_path / "walk")
     arguments = (f"bag:={bag}", f"model:={model}", "lock_step:=true")
@@ -314,8 +319,6 @@ def test_compressed_images_of_any_name_are_replayed_and_shown(tmp_path: Path) ->
         output, _ = process.communicate(timeout=2 * PATIENCE_S)
     assert "nobody subscribed" not in output
     assert "no answer" not in output
-    words, _ = viewer_words(tmp_path / "shown", "rerun", bag)
-    assert words[:4] == ["--image", JPEGS, "--transport", "compressed"]
 
 
 def test_foxglove_s_layout_is_named(tmp_path: Path) -> None:
