@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import pytest
 
 from command_checks import check_words
-from deploy_files import DOCKER, HOME, ROOT, compose, stages
+from deploy_files import DOCKER, HOME, ROOT, arguments, compose, stages
 from mtl_perception.environment import AMPLE_BYTES, camera_profile, profile_variable
 
 MEBI = 2**20
@@ -22,6 +22,18 @@ SERVICES: dict[str, Any] = compose("compose.yaml")["services"]
 VOLUMES = compose("compose.yaml")["volumes"]
 OVERRIDES = {name: compose(f"compose.{name}.yaml")["services"] for name in ("cuda", "jetson")}
 PACKAGE = ROOT / "src/mtl_perception"
+
+
+def merged(base: Any, over: Any) -> Any:
+    """Return what `docker compose -f BASE -f OVER` makes of two files, which share no lists."""
+    if not isinstance(base, dict):
+        return over
+    both = {key: merged(base[key], over[key]) for key in base.keys() & over.keys()}
+    return {**base, **over, **both}
+
+
+KINDS = {"cpu": SERVICES, **{kind: merged(SERVICES, over) for kind, over in OVERRIDES.items()}}
+"""The services of each composition that the documents name."""
 
 
 def bytes_of(size: str) -> int:
@@ -42,17 +54,36 @@ def test_services_are_those_that_are_promised() -> None:
     }
 
 
+def builds(services: Any) -> dict[str, Any]:
+    """What is built, by image."""
+    return {one["image"]: one["build"] for one in services.values() if "build" in one}
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", SERVICES)
-def test_an_image_is_built_from_a_stage_that_exists(name: str) -> None:
-    service = SERVICES[name]
-    if "build" not in service:
-        built = {one["image"] for one in SERVICES.values() if "build" in one}
-        assert service["image"] in built
-        return
-    build = service["build"]
+def test_an_image_is_built_from_a_stage_that_exists(name: str, kind: str) -> None:
+    build = builds(KINDS[kind])[KINDS[kind][name]["image"]]
     assert build["target"] in stages()
     assert (DOCKER / build["context"] / build["dockerfile"]).resolve() == DOCKER / "Dockerfile"
     assert (DOCKER / build["context"]).resolve() == ROOT
+
+
+def test_what_differs_has_images_of_different_names() -> None:
+    for one in KINDS.values():
+        for other in KINDS.values():
+            for image in builds(one).keys() & builds(other).keys():
+                assert builds(one)[image] == builds(other)[image], image
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_who_shares_the_student_s_memory_has_the_student_s_ros(kind: str) -> None:
+    services = KINDS[kind]
+    sharing = [one["image"] for one in services.values() if one.get("ipc")]
+    assert len(sharing) == 3
+    for image in sharing:
+        build = builds(services)[image]
+        assert build["target"] == "node" or stages()[build["target"]].base == "node"
+        assert build.get("args", {}).get("KIND", arguments()["KIND"]) == kind
 
 
 @pytest.mark.parametrize("kind", OVERRIDES)
@@ -60,8 +91,8 @@ def test_a_gpu_changes_the_base_and_nothing_else(kind: str) -> None:
     for name, service in OVERRIDES[kind].items():
         assert name in SERVICES
         assert set(service) <= {"image", "build", "deploy", "runtime"}
+        assert service.get("build", {"args": {"KIND": kind}}) == {"args": {"KIND": kind}}
     student = OVERRIDES[kind]["student"]
-    assert student["build"] == {"args": {"KIND": kind}}
     assert student["image"].endswith(f":{kind}")
     assert f"base-{kind}" in stages()
     assert {"deploy", "runtime"} & set(student)
@@ -137,9 +168,13 @@ def test_who_shares_the_network_shares_the_memory() -> None:
         assert (service.get("network_mode") == "host") == ("ipc" in service), name
 
 
-def test_the_driver_is_given_the_profile_that_the_nodes_take_themselves() -> None:
-    distro = stages()["base-cpu"].base.removeprefix("ros:").partition("-")[0]
-    named = SERVICES["camera"]["environment"][profile_variable(distro)]
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_driver_is_given_the_profile_that_the_nodes_take_themselves(kind: str) -> None:
+    base = stages()[f"base-{kind}"]
+    found = re.search(r"^ros:(\w+)-|ROS_DISTRO=(\w+)", f"{base.base} {base.all('ENV')}")
+    assert found
+    variable = profile_variable(found[1] or found[2])
+    named = KINDS[kind]["camera"]["environment"][variable]
     assert in_repository(named) == camera_profile(AMPLE_BYTES)
 
 

@@ -6,54 +6,50 @@ That their commands are commands is the matter of tests/docs.
 from __future__ import annotations
 
 import re
-import shlex
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from deploy_files import ROOT, arguments, compose, stages
+from documents import SHELL, blocks
+from shell import commands
+
+PAGES = ("docs/containers.md", "docs/security.md")
+GIVEN = [
+    command.words
+    for page in PAGES
+    for block in blocks(page)
+    if block.kind == SHELL
+    for command in commands(block)
+]
 
 
-def commands(page: str) -> list[str]:
-    """Lines of a page's indented blocks, without the variables that stand before a command."""
-    lines = (ROOT / "docs" / page).read_text(encoding="utf-8").splitlines()
-    given = [line.strip() for line in lines if line.startswith("    ")]
-    return [re.sub(r"^([A-Z_]+=\S+ )+(?=\w)", "", line) for line in given]
+def of(*program: str) -> Any:
+    found = [words for words in GIVEN if words[: len(program)] == [*program]]
+    assert found, program
+    return pytest.mark.parametrize("words", found, ids=" ".join)
 
 
-GIVEN = [*commands("containers.md"), *commands("security.md")]
-
-
-def of(command: str) -> Any:
-    found = [line for line in GIVEN if line.startswith(command)]
-    assert found, command
-    return pytest.mark.parametrize("line", found)
-
-
-def options(line: str, name: str) -> list[str]:
-    words = shlex.split(line)
+def options(words: list[str], name: str) -> list[str]:
     return [after for word, after in pairwise(words) if word == name]
 
 
-@of("docker build")
-def test_builds_are_of_stages_that_exist(line: str) -> None:
-    (target,) = options(line, "--target")
+@of("docker", "build")
+def test_builds_are_of_stages_that_exist(words: list[str]) -> None:
+    (target,) = options(words, "--target")
     assert target in stages()
-    given = dict(text.split("=") for text in options(line, "--build-arg"))
+    given = dict(text.split("=") for text in options(words, "--build-arg"))
     assert set(given) <= set(arguments())
     assert f"base-{given.get('KIND', 'cpu')}" in stages()
-    assert (ROOT / options(line, "-f")[0]).is_file()
 
 
-@of("docker compose")
-def test_compositions_are_of_files_and_services_that_exist(line: str) -> None:
-    files = options(line, "-f")
-    assert all((ROOT / name).is_file() for name in files)
+@of("docker", "compose")
+def test_compositions_are_of_services_that_exist(words: list[str]) -> None:
     services = compose("compose.yaml")["services"]
     profiles = {profile for one in services.values() for profile in one.get("profiles", [])}
-    assert set(options(line, "--profile")) <= profiles
-    assert set(options(line, "--rm")) <= set(services)
+    assert set(options(words, "--profile")) <= profiles
+    assert set(options(words, "--rm")) <= set(services)
 
 
 def test_variables_of_the_services_are_those_that_the_page_names() -> None:
@@ -66,9 +62,9 @@ def test_variables_of_the_services_are_those_that_the_page_names() -> None:
 @of("mtl-policy")
 @pytest.mark.ros
 def test_policies_can_be_made_as_the_page_says(
-    line: str, capsys: pytest.CaptureFixture[str]
+    words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     from mtl_perception.policy import main
 
-    assert main(shlex.split(line.partition(" > ")[0])[1:]) == 0
+    assert main(words[1:]) == 0
     assert "<policy" in capsys.readouterr().out

@@ -9,11 +9,13 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import yaml
@@ -23,9 +25,10 @@ import installed
 import our_programs
 import recordings
 import tiny_student
-from mtl_bags.compose import stamp_ns
-from mtl_bags.records import IMAGE, Record
-from mtl_bags.types import deserialize
+from mtl_bags.compose import serialize, stamp_ns
+from mtl_bags.messages import to_colour_image
+from mtl_bags.records import COMPRESSED_IMAGE, IMAGE, Record
+from mtl_bags.types import deserialize, standard_types
 from mtl_perception import environment, topics
 from mtl_perception.domain import own_domain
 from mtl_perception.errors import PerceptionError
@@ -95,7 +98,7 @@ def student() -> ModuleType:
     return loaded("student")
 
 
-OWN = ["namespace", "model", "log_level"]
+OWN = ["namespace", "model", "log_level", "enclave"]
 NODE = [*OWN, "use_sim_time"]
 ARGUMENTS = {
     "student": ["params_file", "cameras", "image_topic", "camera_info_topic", *NODE],
@@ -238,9 +241,32 @@ def test_every_choice_of_a_viewer_is_looked_at() -> None:
     assert VIEWERS.keys() == {"none", *VIEWER_PROGRAMS}
 
 
-def viewer_words(folder: Path, viewer: str) -> tuple[list[str], str]:
+JPEGS = "/eye/jpeg"
+
+
+def compressed_walk(path: Path) -> Path:
+    """A recording of a camera whose compressed images have a name of their own."""
+
+    def packed(one: Record) -> Record:
+        message = deserialize(one)
+        _, data = cv2.imencode(".jpg", to_colour_image(message).bgr())
+        jpeg = standard_types().types[COMPRESSED_IMAGE](
+            header=message.header, format="jpeg", data=data.reshape(-1)
+        )
+        return replace(one, topic=JPEGS, msgtype=COMPRESSED_IMAGE, data=serialize(jpeg))
+
+    change = {
+        recordings.COLOUR: packed,
+        recordings.INFO: lambda one: replace(one, topic="/eye/camera_info"),
+    }
+    return recordings.write(
+        path, (change[one.topic](one) for one in recordings.records() if one.topic in change)
+    )
+
+
+def viewer_words(folder: Path, viewer: str, bag: Path | None = None) -> tuple[list[str], str]:
     """How replay.launch.py starts a viewer, which ends at once, and what launch says."""
-    bag = recordings.write(folder / "walk", recordings.records())
+    bag = bag or recordings.write(folder / "walk", recordings.records())
     model = tiny_student.write(folder / "tiny.onnx")
     arguments = (f"bag:={bag}", f"model:={model}", f"viewer:={viewer}", "namespace:=front")
     said = folder / "said"
@@ -272,7 +298,34 @@ def test_rviz_is_led_to_the_recording_s_camera_and_the_student_s_outputs(tmp_pat
 
 def test_rerun_is_led_to_the_recording_s_camera_and_the_student_s_outputs(tmp_path: Path) -> None:
     words, _ = viewer_words(tmp_path, "rerun")
-    assert words[:4] == ["--image", recordings.COLOUR, "--namespace", "/front"]
+    assert words[:6] == [
+        *("--image", recordings.COLOUR, "--transport", "raw", "--namespace", "/front")
+    ]
+
+
+def test_rerun_is_led_to_compressed_images_of_any_name(tmp_path: Path) -> None:
+    words, _ = viewer_words(tmp_path, "rerun", compressed_walk(tmp_path / "jpegs"))
+    assert words[:4] == ["--image", JPEGS, "--transport", "compressed"]
+
+
+def test_rviz_is_led_to_compressed_images_of_any_name(tmp_path: Path) -> None:
+    words, _ = viewer_words(tmp_path, "rviz", compressed_walk(tmp_path / "jpegs"))
+    rules = {after for word, after in pairwise(words) if word == "-r"}
+    assert f"/{topics.compressed(topics.IMAGE)}:={JPEGS}" in rules
+    assert not any(rule.startswith(f"/{topics.IMAGE}:=") for rule in rules)
+
+
+def test_compressed_images_of_any_name_are_replayed(tmp_path: Path) -> None:
+    model = tiny_student.write(tmp_path / "tiny.onnx")
+    bag = compressed_walk(tmp_path / "walk")
+    arguments = (f"bag:={bag}", f"model:={model}", "lock_step:=true")
+    with (
+        own_domain() as domain,
+        launching(tmp_path, domain, "replay.launch.py", *arguments) as process,
+    ):
+        output, _ = process.communicate(timeout=2 * PATIENCE_S)
+    assert "nobody subscribed" not in output
+    assert "no answer" not in output
 
 
 def test_foxglove_s_layout_is_named(tmp_path: Path) -> None:
@@ -333,7 +386,7 @@ def launched(tmp_path: Path) -> Iterator[tuple[int, subprocess.Popen[str]]]:
     """`ros2 launch` of the student."""
     model = tiny_student.write(tmp_path / "tiny.onnx")
     with own_domain() as domain:
-        arguments = (f"model:={model}", "camera_info_topic:=info")
+        arguments = (f"model:={model}", "camera_info_topic:=info", "enclave:=/robot/eye")
         with launching(tmp_path, domain, "student.launch.py", *arguments) as process:
             yield domain, process
 
@@ -424,6 +477,8 @@ def test_ros2_launch_answers_frames_and_ends_on_sigint(
     peer.read(topics.MASK, topics.DEPTH_CAMERA_INFO)
     peer.warm_up(frames.image())
     assert set(peer.ask(frames.image())) == {topics.MASK, topics.DEPTH_CAMERA_INFO}
+    nodes = peer.ros.get_node_names_and_namespaces_with_enclaves()
+    assert ("student", "/", "/robot/eye") in nodes
     process.send_signal(signal.SIGINT)
     said, _ = process.communicate(timeout=PATIENCE_S)
     peer.wait(lambda: not peer.ros.count_publishers(topics.MASK), "node gone")

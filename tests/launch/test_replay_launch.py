@@ -6,7 +6,9 @@ import atexit
 import os
 import tempfile
 import unittest
+from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,12 @@ import numpy as np
 import pytest
 
 import installed
+import recordings
 import room_frame
+from mtl_bags.compose import Stamped, camera_info, cdr_stamp_ns, clock, serialize
 from mtl_bags.messages import to_mask
 from mtl_bags.reader import BagReader
+from mtl_bags.records import CAMERA_INFO, CLOCK, Record
 from mtl_bags.synthetic import DEFAULT_INTRINSICS, START_NS, TRUTH_MASK_TOPIC, write_room_bag
 from mtl_perception import topics
 from mtl_perception.domain import own_domain
@@ -41,12 +46,13 @@ def generate_test_description() -> tuple[launch.LaunchDescription, dict[str, Any
     folder = Path(resources.enter_context(tempfile.TemporaryDirectory()))
     domain = resources.enter_context(own_domain())
     write_room_bag(folder / "room", room_frame.SEED, FRAMES, HZ)
+    recordings.write(folder / "whole", with_old_outputs(folder / "room"))
     prefix = installed.make_prefix(folder / "prefix")
     os.environ["AMENT_PREFIX_PATH"] = os.pathsep.join(
         [str(prefix), os.environ["AMENT_PREFIX_PATH"]]
     )
     # Again and again: the peer may come when the first frames have been answered.
-    arguments = {"bag": str(folder / "room"), "lock_step": "true", "loop": "true"}
+    arguments = {"bag": str(folder / "whole"), "lock_step": "true", "loop": "true"}
     description = launch.LaunchDescription(
         [
             launch.actions.SetEnvironmentVariable("ROS_DOMAIN_ID", str(domain)),
@@ -58,6 +64,18 @@ def generate_test_description() -> tuple[launch.LaunchDescription, dict[str, Any
         ]
     )
     return description, {"domain": domain, "bag": folder / "room"}
+
+
+def with_old_outputs(bag: Path) -> Iterator[Record]:
+    """A recording as `ros2 bag record -a` leaves it, whose student said other things than ours."""
+    name = f"/{topics.DEPTH_CAMERA_INFO}"
+    for one in recordings.read(bag):
+        yield one
+        if one.msgtype == CAMERA_INFO:
+            stamp = Stamped(cdr_stamp_ns(one.data), "old")
+            old = camera_info(replace(DEFAULT_INTRINSICS, fx=1.0), stamp)
+            yield Record(name, CAMERA_INFO, one.time_ns, serialize(old))
+            yield Record("/clock", CLOCK, one.time_ns, serialize(clock(10**9)))
 
 
 def truths(bag: Path) -> dict[int, np.ndarray]:

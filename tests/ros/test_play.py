@@ -7,16 +7,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import peer  # noqa: F401 - prepares the environment before rclpy is imported
 import tiny_student
+from mtl_bags.compose import clock, serialize
 from mtl_bags.labelling.job import Labeller
 from mtl_bags.labelling.summary import Settings
 from mtl_bags.reader import BagReader
-from mtl_bags.records import CAMERA_INFO, CLOCK, IMAGE
+from mtl_bags.records import CAMERA_INFO, CLOCK, IMAGE, Record
 from mtl_perception.domain import own_domain
 from mtl_perception.errors import PerceptionError
 from mtl_perception.play import Manner, Player
@@ -24,6 +26,9 @@ from mtl_perception.player import Station
 from recordings import COLOUR, FRAMES, INFO, PREFIX, records, write
 
 pytestmark = pytest.mark.ros
+
+OUTPUTS = ("/front/segmentation/mask", "/front/depth/image")
+"""Of a student that was recorded, too."""
 
 
 @contextmanager
@@ -103,6 +108,55 @@ def test_who_answers_publishes_the_answers(source: Path, tmp_path: Path) -> None
         played = {topic.name for topic in Player(reader, Manner(answers=mask)).topics}
     assert mask not in played
     assert COLOUR in played
+
+
+@pytest.mark.parametrize(
+    ("manner", "left_out"),
+    [
+        (Manner(), set()),
+        (Manner(awaited="/front/segmentation/mask"), {"/front/segmentation/mask"}),
+        (Manner(answers="/front/segmentation/mask"), {"/front/segmentation/mask"}),
+        (Manner(others=frozenset({"/front/depth/image"})), {"/front/depth/image"}),
+        (Manner(clock_hz=40.0), {"/clock"}),
+    ],
+)
+def test_what_others_publish_is_left_to_them(
+    whole: Path, manner: Manner, left_out: set[str]
+) -> None:
+    with BagReader(whole) as reader:
+        recorded = {topic.name for topic in reader.topics}
+        assert {*OUTPUTS, "/clock"} < recorded
+        assert {topic.name for topic in Player(reader, manner).topics} == recorded - left_out
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As `ros2 bag record -a` leaves it: with outputs of a student, and a clock."""
+    again = [
+        replace(one, topic=name) for name in OUTPUTS for one in records() if one.topic == COLOUR
+    ]
+    times = [
+        Record("/clock", CLOCK, one.time_ns, serialize(clock(one.time_ns)))
+        for one in records()
+        if one.topic == INFO
+    ]
+    messages = sorted([*records(), *again, *times], key=lambda one: one.time_ns)
+    return write(tmp_path_factory.mktemp("whole") / "walk", messages)
+
+
+def test_what_a_student_publishes_is_left_to_it(
+    whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("--rate", "20", "--student", "front")
+    heard_of = dict.fromkeys([COLOUR, *OUTPUTS], IMAGE)
+    with heard(heard_of, whole, *words, monkeypatch=monkeypatch) as (said, player, station):
+        assert station.spin_until(lambda: player.poll() is not None, 60)
+        station.spin_until(lambda: len(said[COLOUR]) == FRAMES, 5)
+        assert player.stdout
+        told = player.stdout.read()
+    assert {topic for topic, messages in said.items() if messages} == {COLOUR}
+    for name in OUTPUTS:
+        assert f"{name} left out: somebody else publishes it" in told
 
 
 @pytest.mark.parametrize(

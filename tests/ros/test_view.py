@@ -127,6 +127,22 @@ def test_rates_and_latencies_are_curves(live: Live) -> None:
     assert "received" not in curves
 
 
+def test_compressed_images_come_on_a_topic_of_any_name(tmp_path: Path) -> None:
+    words = ("--image", "/eye/jpeg", "--transport", "compressed", "--save", tmp_path / "view.rrd")
+    command = (sys.executable, "-m", "mtl_perception.view", *words)
+    with (
+        own_domain() as domain,
+        NodeProcess(tmp_path / "viewer", domain, command=command) as viewer,
+    ):
+        peer = Peer(domain, viewer, remap=[f"{topics.compressed(topics.IMAGE)}:=/eye/jpeg"])
+        peer.wait(
+            lambda: peer.send(frames.compressed()) and "/eye/jpeg comes" in viewer.log, "image"
+        )
+        peer.close()
+        assert viewer.end() == 0, viewer.log
+    assert logged(tmp_path / "view.rrd")["/camera/image"]["EncodedImage:blob"]
+
+
 def test_a_labelled_recording_is_drawn(source: Path, tmp_path: Path) -> None:
     model = tiny_student.write_teacher(tmp_path / "tiny-teacher.onnx")
     Labeller(model, Settings()).label(source, tmp_path / "walk")

@@ -12,10 +12,10 @@ from mtl_perception import topics
 from mtl_perception.launching import (
     OWN,
     camera_of,
-    camera_remappings,
     given,
     node,
     params_file,
+    recorded_remappings,
     transport,
 )
 from mtl_perception.viewers import VIEWERS, Stage
@@ -32,7 +32,8 @@ ARGUMENTS = (
         default_value="none",
         choices=list(VIEWERS),
         description="What shows it: RViz, Foxglove (through foxglove_bridge) or Rerun (mtl-view). "
-        "With a viewer all ends when that is closed, with none at the recording's end.",
+        "With a viewer all ends when its program does, which is RViz's at its window's closing and "
+        "otherwise Ctrl-C; with none, at the recording's end.",
     ),
     DeclareLaunchArgument("rate", default_value="1.0", description="Speed, times real time."),
     DeclareLaunchArgument(
@@ -65,35 +66,37 @@ def replay(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     values = given(context, ARGUMENTS)
     camera = camera_of(context, values["bag"], values["colour_topic"])
     namespace = values["namespace"].strip("/")
-    stage = Stage(camera["image"], f"/{namespace}" if namespace else "", camera["frame_id"])
+    stage = Stage(
+        camera["image"],
+        camera["transport"],
+        f"/{namespace}" if namespace else "",
+        camera["frame_id"],
+    )
     at_end = {"on_exit": Shutdown(reason="the replay is over")}
     viewer = VIEWERS[values["viewer"]](stage, **at_end)
     student = node(
         "student",
         {**values, "use_sim_time": "true"},
-        camera_remappings(
-            {
-                "image_topic": topics.uncompressed(camera["image"]),
-                "camera_info_topic": camera["camera_info"],
-            }
-        ),
+        recorded_remappings(camera),
         image_transport=camera["transport"],
     )
     player = Node(
         package="mtl_perception",
         executable="mtl-play",
-        arguments=_playing(values, f"{stage.namespace}/{topics.MASK}", stage.image),
+        arguments=_playing(values, stage),
         output="screen",
         **({} if viewer else at_end),
     )
     return [student, *viewer, player]
 
 
-def _playing(values: dict[str, str], answers: str, images: str) -> list[str]:
+def _playing(values: dict[str, str], stage: Stage) -> list[str]:
     """The player's command line; one image ahead at most, since the student takes the newest."""
+    answers = f"{stage.namespace}/{topics.MASK}"
     words = [values["bag"], "--clock", "--rate", values["rate"], "--wait-for", answers]
+    words += ["--student", stage.namespace or "/"]
     words += (
-        ["--lock-step", answers, "--images", images, "--ahead", "1"]
+        ["--lock-step", answers, "--images", stage.image, "--ahead", "1"]
         if values["lock_step"] == "true"
         else []
     )

@@ -43,7 +43,7 @@ Frame: TypeAlias = Image | CompressedImage
 TRANSPORTS: dict[str, type[Frame]] = {"raw": Image, "compressed": CompressedImage}
 """Message type of each `image_transport`."""
 
-INPUTS = {Image: topics.IMAGE, CompressedImage: topics.compressed(topics.IMAGE)}
+INPUTS = {kind: topics.IMAGES[transport] for transport, kind in TRANSPORTS.items()}
 """Topic of each type of frames."""
 
 SCALES = {

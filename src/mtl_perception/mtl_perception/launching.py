@@ -62,6 +62,11 @@ OWN = (
         choices=["debug", "info", "warn", "error", "fatal"],
         description="Least severity of what the node logs.",
     ),
+    DeclareLaunchArgument(
+        "enclave",
+        default_value="",
+        description="Path of the node's SROS 2 enclave, such as /student; empty: none of its own.",
+    ),
 )
 """How a node runs, whatever clock it has."""
 
@@ -145,6 +150,16 @@ def camera_remappings(values: Mapping[str, str]) -> list[tuple[str, str]]:
     return rules
 
 
+def recorded_remappings(camera: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return what leads a node to a recording's camera, as `camera_of` tells it."""
+    image = camera["image"]
+    beside = topics.camera_info_beside(topics.uncompressed(image))
+    return [
+        (topics.IMAGES[camera["transport"]], image),
+        (topics.CAMERA_INFO, camera["camera_info"] or beside),
+    ]
+
+
 def _of_each(argument: str, values: Mapping[str, str], names: Sequence[str]) -> list[str]:
     """The topic of each camera that an argument speaks of."""
     given = [topic.strip() for topic in values[argument].split(",")]
@@ -177,6 +192,7 @@ def node(
         parameters["model"] = values["model"]
     if values["use_sim_time"] == "true":
         parameters["use_sim_time"] = True
+    enclave = ["--enclave", values["enclave"]] if values["enclave"] else []
     return Node(
         package=PACKAGE,
         executable=f"{name}_node",
@@ -184,6 +200,6 @@ def node(
         namespace=values["namespace"],
         parameters=[values[PARAMS_FILE], parameters],
         remappings=remappings,
-        arguments=["--ros-args", "--log-level", values["log_level"]],
+        arguments=["--ros-args", "--log-level", values["log_level"], *enclave],
         output="screen",
     )

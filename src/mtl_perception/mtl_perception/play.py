@@ -28,6 +28,7 @@ from mtl_bags.topics import find_colour_topic
 from mtl_core.errors import MtlError
 from mtl_perception import environment
 from mtl_perception.errors import PerceptionError
+from mtl_perception.policy import Place, published
 
 if TYPE_CHECKING:
     from mtl_perception.player import Station
@@ -68,6 +69,7 @@ class Manner:
         loop: Again and again.
         clock_hz: How often `/clock` is published; 0 = never.
         awaited: A topic that somebody has to publish before anything is played; "" = none.
+        others: Topics that others publish.
     """
 
     rate: float = 1.0
@@ -77,12 +79,33 @@ class Manner:
     loop: bool = False
     clock_hz: float = 0.0
     awaited: str = ""
+    others: frozenset[str] = frozenset()
+
+    @property
+    def left_out(self) -> frozenset[str]:
+        """What is not played, though it may be recorded: what somebody else publishes now."""
+        clock = {CLOCK} if self.clock_hz else set()
+        return self.others | clock | {self.answers, self.awaited}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Play a recording; returns 0, or 1 if it cannot be played."""
     options = _parser().parse_args(own_words(argv))
-    manner = Manner(
+    try:
+        environment.prepare()  # rclpy reads the environment when it is imported
+        with BagReader(options.bag) as reader:
+            Player(reader, _manner(options), options.topics).run()
+    except (BagError, MtlError, PerceptionError) as err:
+        print(f"mtl-play: {err}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _manner(options: argparse.Namespace) -> Manner:
+    students = [Place("student", f"/{name.strip('/')}") for name in options.student]
+    return Manner(
         options.rate,
         options.lock_step or "",
         options.images or "",
@@ -90,17 +113,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         options.loop,
         options.clock or 0.0,
         options.wait_for or "",
+        frozenset().union(*map(published, students)),
     )
-    try:
-        environment.prepare()  # rclpy reads the environment when it is imported
-        with BagReader(options.bag) as reader:
-            Player(reader, manner, options.topics).run()
-    except (BagError, MtlError, PerceptionError) as err:
-        print(f"mtl-play: {err}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -122,6 +136,13 @@ def _parser() -> argparse.ArgumentParser:
         "--wait-for", metavar="TOPIC", help="begin when somebody publishes this topic"
     )
     parser.add_argument("--topics", nargs="+", metavar="TOPIC", help="these alone")
+    parser.add_argument(
+        "--student",
+        nargs="+",
+        default=[],
+        metavar="NAMESPACE",
+        help="leave out what a student in each of these publishes; / = the root",
+    )
     return parser
 
 
@@ -152,8 +173,8 @@ class Player:
             )
         self._reader, self._manner = reader, manner
         wanted = [reader.topic(n) for n in topics] if topics else list(reader.topics)
-        # Who answers publishes the answers.
-        self.topics = [topic for topic in wanted if topic.name != manner.answers]
+        self.topics = [topic for topic in wanted if topic.name not in manner.left_out]
+        self._left_out = [topic.name for topic in wanted if topic.name in manner.left_out]
         self._images = manner.images or (find_colour_topic(reader).name if manner.answers else "")
         if self._images and self._images not in {topic.name for topic in self.topics}:
             raise PerceptionError(
@@ -191,6 +212,8 @@ class Player:
 
         if self._manner.clock_hz:
             station.advertise(CLOCK, CLOCK_TYPE, QoSProfile(depth=1))
+        for name in self._left_out:
+            print(f"mtl-play: {name} left out: somebody else publishes it")
         names = []
         for topic in self.topics:
             recorded = self._reader.description(topic.name, topic.msgtype).qos

@@ -132,6 +132,11 @@ NODES: dict[str, Callable[[Place], Rights]] = {
 """What each node does, by its name."""
 
 
+def published(place: Place) -> frozenset[str]:
+    """Return the full names of the topics that a node publishes."""
+    return frozenset(map(place.full, NODES[place.node](place).publish))
+
+
 def policy(place: Place, enclave: str = "") -> str:
     """Return a node's policy as an XML text.
 

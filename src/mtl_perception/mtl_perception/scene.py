@@ -12,7 +12,7 @@ from mtl_bags.compose import stamp_ns
 from mtl_bags.drawing import Drawing
 from mtl_bags.errors import BagError
 from mtl_bags.messages import to_colour_image
-from mtl_bags.records import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, Record
+from mtl_bags.records import CAMERA_INFO, IMAGE, Record
 from mtl_bags.types import LABEL_INFO, deserialize
 from mtl_core.errors import MtlError
 from mtl_core.labels import LabelMap
@@ -32,7 +32,8 @@ class Scene:
 
     Args:
         drawing: Takes what is drawn.
-        image: Topic of the images, raw or compressed.
+        image: Topic of the images.
+        kind: Their type, `IMAGE` or `COMPRESSED_IMAGE`.
         info: Topic of the camera_info; empty for none.
         namespace: Of the student's outputs: empty, or with a leading slash.
         read: Returns the message in a record.
@@ -45,6 +46,7 @@ class Scene:
         self,
         drawing: Drawing,
         image: str,
+        kind: str,
         info: str,
         namespace: str,
         read: Callable[[Record], Any] = deserialize,
@@ -53,7 +55,6 @@ class Scene:
         self._drawing, self._read = drawing, read
         self._camera_info: Any = None
         self._model, self._named, self._said = "", False, set[str]()
-        kind = COMPRESSED_IMAGE if image == topics.compressed(topics.uncompressed(image)) else IMAGE
         outputs = {
             topics.MASK: (IMAGE, drawing.mask),
             topics.CONFIDENCE: (IMAGE, drawing.confidence),

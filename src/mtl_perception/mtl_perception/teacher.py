@@ -51,8 +51,8 @@ MARGIN = 0.9
 
 TYPES = {IMAGE: Image, COMPRESSED_IMAGE: CompressedImage, CAMERA_INFO: CameraInfo}
 INPUTS = {
-    "raw": (IMAGE, topics.IMAGE),
-    "compressed": (COMPRESSED_IMAGE, topics.compressed(topics.IMAGE)),
+    "raw": (IMAGE, topics.IMAGES["raw"]),
+    "compressed": (COMPRESSED_IMAGE, topics.IMAGES["compressed"]),
 }
 DEPTHS = {
     "raw": (IMAGE, topics.DEPTH_IMAGE),

@@ -41,6 +41,10 @@ def uncompressed(image_topic: str) -> str:
     return image_topic.removesuffix(compressed(""))
 
 
+IMAGES = {"raw": IMAGE, "compressed": compressed(IMAGE)}
+"""Topic of the images for each `image_transport`."""
+
+
 def compressed_depth(depth_topic: str) -> str:
     """Return the topic on which image_transport puts the compressed twin of a depth topic."""
     return f"{depth_topic}/compressedDepth"

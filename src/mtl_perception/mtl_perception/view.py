@@ -24,7 +24,7 @@ from mtl_bags.drawing import Drawing
 from mtl_bags.errors import BagError
 from mtl_bags.labelling.names import LabelTopics
 from mtl_bags.reader import BagReader
-from mtl_bags.records import Record
+from mtl_bags.records import COMPRESSED_IMAGE, IMAGE, Record
 from mtl_bags.topics import find_camera_info_topic, find_colour_topic
 from mtl_bags.types import LABEL_INFO
 from mtl_core.errors import MtlError
@@ -32,6 +32,9 @@ from mtl_perception import environment, topics
 from mtl_perception.errors import PerceptionError
 from mtl_perception.process import SIGNALS
 from mtl_perception.scene import Scene
+
+KINDS = {"raw": IMAGE, "compressed": COMPRESSED_IMAGE}
+"""Message type of each transport of images."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,6 +62,11 @@ def _parser() -> argparse.ArgumentParser:
         "--image",
         metavar="TOPIC",
         help=f"the camera's (default: {topics.IMAGE} in the namespace; of a recording: found)",
+    )
+    parser.add_argument(
+        "--transport",
+        choices=KINDS,
+        help="of live images (default: compressed if the topic's name ends so, else raw)",
     )
     parser.add_argument(
         "--camera-info",
@@ -89,7 +97,9 @@ def _show_live(drawing: Drawing, options: argparse.Namespace) -> None:
     namespace = _absolute(options.namespace or "")
     image = options.image or f"{namespace}/{topics.IMAGE}"
     beside = topics.camera_info_beside(topics.uncompressed(image))
-    scene = Scene(drawing, image, options.camera_info or beside, namespace)
+    named = "compressed" if image == topics.compressed(topics.uncompressed(image)) else "raw"
+    kind = KINDS[options.transport or named]
+    scene = Scene(drawing, image, kind, options.camera_info or beside, namespace)
     begun: set[str] = set()
 
     def take(record: Record, _: float) -> None:
@@ -129,7 +139,8 @@ def _show_recording(drawing: Drawing, options: argparse.Namespace) -> None:
         namespace = options.namespace
         if namespace is None:
             namespace = _labelled_namespace(names, colour.name)
-        scene = Scene(drawing, colour.name, info, _absolute(namespace), reader.deserialize)
+        place = _absolute(namespace)
+        scene = Scene(drawing, colour.name, colour.msgtype, info, place, reader.deserialize)
         shown = names & scene.topics.keys()
         total = sum(topic.count for topic in reader.topics if topic.name in shown)
         for record in tqdm(reader.messages(shown), total=total, unit="message", disable=None):

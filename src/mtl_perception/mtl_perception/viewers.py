@@ -32,12 +32,14 @@ class Stage:
     """What there is to look at.
 
     Attributes:
-        image: Full name of the topic with colour images, raw or compressed.
+        image: Full name of the topic with colour images.
+        transport: Their kind, raw or compressed.
         namespace: Of the student's outputs: empty, or with a leading slash.
         frame: That its points are in.
     """
 
     image: str
+    transport: str
     namespace: str
     frame: str
 
@@ -50,9 +52,8 @@ def _none(stage: Stage, **options: Any) -> Parts:
 
 
 def _rviz(stage: Stage, **options: Any) -> Parts:
-    names = {topics.IMAGE: topics.uncompressed(stage.image)} | {
-        t: f"{stage.namespace}/{t}" for t in SHOWN
-    }
+    outputs = {topic: f"{stage.namespace}/{topic}" for topic in SHOWN}
+    names = {topics.IMAGES[stage.transport]: stage.image, **outputs}
     configuration = share_path("rviz", "student.rviz")
     return [
         Node(
@@ -84,7 +85,10 @@ def _rerun(stage: Stage, **options: Any) -> Parts:
         Node(
             package=PACKAGE,
             executable="mtl-view",
-            arguments=["--image", stage.image, "--namespace", stage.namespace],
+            arguments=[
+                *("--image", stage.image, "--transport", stage.transport),
+                *("--namespace", stage.namespace),
+            ],
             **options,
         )
     ]
