@@ -121,10 +121,9 @@ class Prediction:
 
 
 def upsampled_argmax(planes: Planes, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """Argmax of bilinearly resized planes, each answer for 2 x 2 pixels.
+    """Argmax of bilinearly resized planes; each answer for 2 x 2 pixels if the grid is coarser.
 
-    A running maximum over single planes, at half of the size: a network's grid is coarser than that
-    (docs/adr/0003).
+    A running maximum over single planes, at half of the size (docs/adr/0003).
 
     Args:
         planes: (C, h, w) float32, such as logits.
@@ -133,7 +132,10 @@ def upsampled_argmax(planes: Planes, size: tuple[int, int]) -> npt.NDArray[np.ui
     Returns:
         (H, W) uint8.
     """
+    rows, columns = planes.shape[1:]
     half = ((size[0] + 1) // 2, (size[1] + 1) // 2)
+    if half[0] < columns or half[1] < rows:
+        half = size
     best = cv2.resize(planes[0], half, interpolation=cv2.INTER_LINEAR)
     classes = np.zeros(best.shape, np.uint8)
     value, wins = np.empty_like(best), np.empty_like(classes)
