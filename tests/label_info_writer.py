@@ -19,7 +19,7 @@ from vision_msgs.msg import LabelInfo, VisionClass  # noqa: E402
 
 from mtl_core.labels import LabelMap  # noqa: E402
 
-QOS = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+QOS = QoSProfile(depth=5, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 def main() -> int:

@@ -91,6 +91,10 @@ def name_no_topics(layer: Layer) -> None:
         del layer["camera"][name]
 
 
+def name_no_valid_topic(layer: Layer) -> None:
+    layer["camera"]["segmentation_topic"] = "/a mask"
+
+
 def lethal(name: str, value: Any) -> Callable[[Layer], object]:
     """Sets a parameter of the lethal group."""
     return lambda layer: layer["camera"]["lethal"].update({name: value})
@@ -144,6 +148,11 @@ SABOTAGES = {
         ("topics", "rule 7"),
         "no segmentation_topic to listen to, expected a topic's name; no pointcloud_topic to",
         edit=name_no_topics,
+    ),
+    "invalid": Sabotage(
+        ("topics",),
+        r"segmentation_topic is '/a mask', expected a topic's name: Invalid topic name",
+        edit=name_no_valid_topic,
     ),
     "mismatch": Sabotage(
         ("topics",),

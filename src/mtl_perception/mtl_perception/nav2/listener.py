@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import rclpy
+from rclpy.exceptions import InvalidTopicNameException
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image, PointCloud2
@@ -38,6 +39,9 @@ MOST = 3
 LABELS_S = 5.0
 """How long label_info may take after the frames have come: it waits for no image."""
 
+REPEAT_S = 1.0
+"""How long is listened after the first label_info, which is to be the only one."""
+
 _SPIN_S = 0.1
 
 
@@ -55,7 +59,8 @@ class Listener(Closing):
         self._node = rclpy.create_node("mtl_check_nav2", context=self._context)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
-        self._topics = topics
+        self._topics = dict(topics)
+        self._invalid: dict[str, str] = {}
         self._got: dict[str, list[Any]] = {name: [] for name in (*IMAGES, LABELS)}
         self._told = True
         for name, kind in IMAGES.items():
@@ -80,8 +85,9 @@ class Listener(Closing):
         """
         end = time.monotonic() + timeout_s
         self._spin(end, lambda: self._enough(frames))
-        if self._told and not self._got[LABELS]:
+        if self._told:
             self._spin(min(end, time.monotonic() + LABELS_S), lambda: bool(self._got[LABELS]))
+            self._spin(min(end, time.monotonic() + REPEAT_S), lambda: len(self._got[LABELS]) > 1)
         return Heard(
             masks=self._got["segmentation_topic"],
             confidences=self._confidences(),
@@ -93,8 +99,14 @@ class Listener(Closing):
         )
 
     def _subscribe(self, name: str, kind: type, qos: QoSProfile) -> None:
-        if topic := self._topics[name]:
+        if not (topic := self._topics[name]):
+            return
+        try:
             self._node.create_subscription(kind, topic, self._got[name].append, qos)
+        except InvalidTopicNameException as err:
+            fault = str(err).splitlines()[0]
+            self._invalid[name] = f"{name} is {topic!r}, expected a topic's name: {fault}"
+            self._topics[name] = ""
 
     def _confidences(self) -> list[Any] | None:
         return self._got["confidence_topic"] if self._topics["confidence_topic"] else None
@@ -119,8 +131,9 @@ class Listener(Closing):
         return all(len(self._got[name]) >= MOST * frames for name in self._asked())
 
     def _silent(self, timeout_s: float) -> Iterator[str]:
+        yield from self._invalid.values()
         for name in ESSENTIAL:
-            if not self._topics[name]:
+            if not self._topics[name] and name not in self._invalid:
                 yield f"no {name} to listen to, expected a topic's name"
         for name in self._asked():
             if not self._got[name]:
