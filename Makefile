@@ -138,6 +138,7 @@ pytest: $(DEV) ## the tests in tests/, with branch coverage of core and bags
 
 COLCON := $(BIN)/python -m colcon --log-base build/log
 workspace: $(RUN) ## build src/ with the colcon of a sourced ROS 2 or of setup-dev, in build/
+	@$(BIN)/python -c 'import colcon' 2> /dev/null || { echo 'Needs colcon: source a ROS 2 and make setup, or for the one from pip make setup-dev' >&2; exit 1; }
 	$(COLCON) build --base-paths src --build-base build/colcon --install-base build/install
 
 colcon: $(DEV) ## build and test src/ with colcon, in build/

@@ -430,6 +430,7 @@ def test_ros2_launch_of_the_teacher_answers_a_player(
     ):
         monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
         with Station("listener", {MASK: IMAGE}, note) as station:
+            assert station.spin_until(lambda: station.answerers(MASK) > 0, PATIENCE_S)
             player = subprocess.Popen(
                 [sys.executable, "-m", "mtl_perception.play", bag, "--lock-step", MASK]
             )
