@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mtl_core.draw import colour_depth, contact_sheet, legend, overlay
 from mtl_core.errors import ImageError
-from mtl_core.images import ColourImage, check_whole
+from mtl_core.images import ColourImage, check_whole, resized
 from mtl_core.labels import LabelMap
 
 NYU13 = LabelMap.load("nyu13")
@@ -114,3 +114,25 @@ def test_the_end_of_a_thumbnail_is_not_that_of_its_image(share):
 @pytest.mark.parametrize("data", [b"", b"P5 1 1 255 x", encoded(".bmp")[:100]])
 def test_other_kinds_of_files_are_not_judged(data):
     assert check_whole(data) == ""
+
+
+@given(st.integers(0, 2**32), st.integers(1, 5), st.integers(1, 40), st.integers(1, 40))
+def test_shrunk_by_a_whole_number_a_pixel_is_the_mean_of_its_block(seed, times, rows, columns):
+    pixels = np.random.default_rng(seed).integers(
+        0, 256, (rows * times, columns * times, 3), np.uint8
+    )
+    blocks = pixels.reshape(rows, times, columns, times, 3).mean(axis=(1, 3))
+    np.testing.assert_allclose(resized(pixels, (columns, rows)), blocks, atol=1)
+
+
+@given(st.integers(8, 400), st.integers(8, 400), st.integers(4, 100), st.integers(4, 100))
+def test_resizing_keeps_a_ramp_where_it_is(width, height, columns, rows):
+    """Pixel centres go to ``(u + 0.5) * s - 0.5``, as `Intrinsics.resized` has it."""
+    ramp = np.broadcast_to(np.linspace(0, 255, width).astype(np.uint8), (height, width))
+    small = resized(np.ascontiguousarray(ramp), (columns, rows))
+    centres = (np.arange(columns) + 0.5) * width / columns - 0.5
+    step = 255 / (width - 1)
+    inner = (centres > width / columns) & (centres < width - 1 - width / columns)
+    expected = np.broadcast_to(centres * step, small.shape)
+    np.testing.assert_allclose(small[:, inner], expected[:, inner], atol=1.5 + step)
+    assert small.shape == (rows, columns)

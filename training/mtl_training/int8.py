@@ -26,7 +26,9 @@ OPERATIONS = ("Conv", "Clip", "Add", "Resize")
 _QUANTISED = ("QuantizeLinear", "DequantizeLinear", "QLinear")
 
 
-def to_int8(path: Path, inputs: Iterable[Mapping[str, Array]], out: Path) -> None:
+def to_int8(
+    path: Path, inputs: Iterable[Mapping[str, Array]], out: Path, in_float: int = 0
+) -> None:
     """Write a network in int8; names, shapes and types of its inputs and outputs stay.
 
     Args:
@@ -34,6 +36,7 @@ def to_int8(path: Path, inputs: Iterable[Mapping[str, Array]], out: Path) -> Non
         inputs: What it will see, by input name; the range of each activation is the least that
             holds all that they bring about.
         out: The file to write, with the metadata of the first one.
+        in_float: How many of the first convolutions stay in float.
 
     Raises:
         QuantizeError: It is quantised already, or has nothing to quantise.
@@ -43,7 +46,7 @@ def to_int8(path: Path, inputs: Iterable[Mapping[str, Array]], out: Path) -> Non
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     graph = onnx.load(path).graph
-    ends = float_nodes(graph)
+    ends = [*float_nodes(graph), *first_convolutions(graph, in_float)]
     ranges = {
         name: _overrides(limits, QuantType.QInt8)
         for name, limits in _weight_ranges(graph, ends).items()
@@ -93,6 +96,11 @@ def float_nodes(graph: onnx.GraphProto) -> list[str]:
         if node.op_type != "Conv":
             left += node.input
     return sorted(found)
+
+
+def first_convolutions(graph: onnx.GraphProto, count: int) -> list[str]:
+    """Names of so many convolutions, in the order in which they run."""
+    return [node.name for node in graph.node if node.op_type == "Conv"][:count]
 
 
 def _weight_ranges(

@@ -26,6 +26,10 @@ from mtl_training.int8 import to_int8
 from mtl_training.pseudo.record import sha256_of
 from mtl_training.release import publish
 
+STEM = 3
+"""Convolutions of the stem and the first block, which have the most pixels and so few channels that
+they take longer in int8: 2.0 ms against 1.5 in float, of 19, on AVX512 with VNNI."""
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -87,7 +91,7 @@ def quantize(path: Path, out: Path, calibration: Calibration, data: DataConfig) 
     card = card_in_int8(model.card, sha256_of(path), made.data, made.images, made.seed)
     with TemporaryDirectory() as scratch:
         file = Path(scratch) / f"{card.name}.onnx"
-        to_int8(path, _inputs(source, chosen, card.input), file)
+        to_int8(path, _inputs(source, chosen, card.input), file, STEM)
         write_card(file, card)
         return publish(file, out, data, measured)
 

@@ -69,6 +69,23 @@ class ColourImage:
         return converted
 
 
+def resized(pixels: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """Bring an image to the size that a network sees; training and robot do it alike.
+
+    Bilinear; where that would skip pixels, of means over whole blocks of them. INTER_AREA alone
+    takes eight times as long from 640x480 to 384x288.
+
+    Args:
+        pixels: (H, W) or (H, W, C).
+        size: Columns and rows.
+    """
+    blocks = min(pixels.shape[1] // size[0], pixels.shape[0] // size[1])
+    if blocks > 1:
+        fewer = (pixels.shape[1] // blocks, pixels.shape[0] // blocks)
+        pixels = cv2.resize(pixels, fewer, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    return cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]
+
+
 def check_whole(data: bytes) -> str:
     """What kind of file these bytes are: "JPEG", "PNG", or "" for any other, which is not judged.
 

@@ -121,9 +121,9 @@ class Prediction:
 
 
 def upsampled_argmax(planes: Planes, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """Argmax of bilinearly resized planes; each answer for 2 x 2 pixels if the grid is coarser.
+    """Argmax of bilinearly resized planes; where the image is finer, at twice their own grid.
 
-    A running maximum over single planes, at half of the size (docs/adr/0003).
+    A running maximum over single planes (docs/adr/0003).
 
     Args:
         planes: (C, h, w) float32, such as logits.
@@ -133,16 +133,14 @@ def upsampled_argmax(planes: Planes, size: tuple[int, int]) -> npt.NDArray[np.ui
         (H, W) uint8.
     """
     rows, columns = planes.shape[1:]
-    half = ((size[0] + 1) // 2, (size[1] + 1) // 2)
-    if half[0] < columns or half[1] < rows:
-        half = size
-    best = cv2.resize(planes[0], half, interpolation=cv2.INTER_LINEAR)
+    fine = (min(2 * columns, size[0]), min(2 * rows, size[1]))
+    best = cv2.resize(planes[0], fine, interpolation=cv2.INTER_LINEAR)
     classes = np.zeros(best.shape, np.uint8)
     value, wins = np.empty_like(best), np.empty_like(classes)
     for index, plane in enumerate(planes[1:], start=1):
-        value = cv2.resize(plane, half, dst=value, interpolation=cv2.INTER_LINEAR)
+        value = cv2.resize(plane, fine, dst=value, interpolation=cv2.INTER_LINEAR)
         wins = cv2.compare(value, best, cv2.CMP_GT, dst=wins)  # 255 where this one wins
         best = cv2.max(best, value, dst=best)
         np.bitwise_and(wins, np.uint8(index), out=wins)
         classes = cv2.max(classes, wins, dst=classes)  # the later one of winners is the larger
-    return cv2.resize(classes, size, interpolation=cv2.INTER_NEAREST)  # type: ignore[return-value]
+    return cv2.resize(classes, size, interpolation=cv2.INTER_NEAREST_EXACT)  # type: ignore[return-value]

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from mtl_core.card import DepthSpec, InputSpec, ModelCard
 from mtl_core.errors import GeometryError, ModelError
-from mtl_core.images import ColourImage
+from mtl_core.images import ColourImage, resized
 from mtl_core.interface import DEPTH, FLOAT, IMAGE, LOG_SCALE, SEGMENTATION, STRIDE, Port
 from mtl_core.labels import LabelMap
 from mtl_core.model import Array, Model, OnnxModel
@@ -99,13 +99,7 @@ class Preprocessor:
     def __call__(self, image: ColourImage, row: int = 0) -> Letterbox:
         """Fill a row of `tensor` ((count, 3, height, width) float32); say where the image lies."""
         box = Letterbox.fit(image, self._spec)
-        shrinks = box.width < image.width
-        small = cv2.resize(
-            image.pixels,
-            (box.width, box.height),
-            interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
-        )
-        planes = _rgb_planes(small, image.order)  # type: ignore[arg-type]
+        planes = _rgb_planes(resized(image.pixels, (box.width, box.height)), image.order)
         tensor = self.tensor[row]
         tensor[:, box.height :] = 0.0
         tensor[:, :, box.width :] = 0.0

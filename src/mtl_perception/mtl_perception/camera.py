@@ -277,8 +277,10 @@ class Camera:
 
     def _is_outdated(self, header: Any) -> bool:
         limit = parameters.value(self._node, "max_age")
+        if not limit:
+            return False
         age_ns = self._node.get_clock().now().nanoseconds - stamp_ns(header)
-        return bool(limit and age_ns > limit * NANOSECONDS)
+        return bool(age_ns > limit * NANOSECONDS)
 
     def _judged(self, seen: View) -> str:
         """What is wrong with what is known of the camera; it is logged, too."""

@@ -39,5 +39,6 @@ def fill(data: Any, pixels: npt.NDArray[Any]) -> None:
 
 def room(data: Any, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """Return the memory of a message's empty `data` as an array to be written to."""
-    data.frombytes(bytes(math.prod(shape) * np.dtype(dtype).itemsize))
+    data.append(0)
+    data *= math.prod(shape) * np.dtype(dtype).itemsize  # one pass, where `frombytes` takes two
     return np.frombuffer(data, dtype).reshape(shape)

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mtl_core.geometry import Intrinsics
+from mtl_core.images import resized
 from mtl_core.interface import STRIDE
 from mtl_training.data.sample import PseudoLabel, Sample
 from mtl_training.tasks.base import Task
@@ -136,9 +137,7 @@ class Augmentation:
         return View(view, self._focal_ratio(view.intrinsics, window, size))
 
     def _image(self, part: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        shrinks = part.shape[1] > self.size[1]
-        how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        return cv2.resize(part, self.size[::-1], interpolation=how)  # type: ignore[return-value]
+        return resized(part, self.size[::-1])
 
     def _labels(self, task: Task, part: npt.NDArray[Any]) -> npt.NDArray[Any]:
         how = _INTERPOLATION[task.interpolation]
