@@ -20,7 +20,14 @@ from mtl_training.data.rooms import FixedRooms, Rooms
 from mtl_training.data.sample import LabelState, PseudoLabel, Sample
 from mtl_training.errors import DatasetError, ResumeError
 from mtl_training.pseudo.record import RECORD, Recipe, Record, described
-from mtl_training.pseudo.selection import LEVELS, confident, histogram, thresholds, usable
+from mtl_training.pseudo.selection import (
+    LEVELS,
+    confident,
+    histogram,
+    shuffled,
+    thresholds,
+    usable,
+)
 from mtl_training.pseudo.store import (
     Filtered,
     PseudoStore,
@@ -328,6 +335,38 @@ def test_what_is_kept_is_what_the_histogram_says(seed, threshold, share, task):
     predicted = sum(row[at <= LEVELS].sum() for row, at in zip(counts, least, strict=True))
     assert kept.sum() == predicted
     assert (label.confidence[kept] >= least[task.groups(label.value)][kept]).all()
+
+
+@given(seed=st.integers(0, 1000), share=SHARES, task=st.sampled_from(TASKS))
+def test_noise_moves_just_that_share_of_used_cells_and_invents_no_label(seed, share, task):
+    numbers = np.arange(192, dtype=np.float32).reshape(12, 16, 1)  # every cell's value is its own
+    confidence = label_of(task, seed, 12, 16).confidence * (numbers[..., 0] % 3 > 0)
+    label = PseudoLabel(numbers, confidence)
+    noisy = shuffled(label, share, np.random.default_rng(seed))
+    used, moved = confidence > 0, (noisy.value != numbers)[..., 0]
+    expected = round(share * used.sum())
+    assert moved.sum() == (expected if expected > 1 else 0)
+    assert not moved[~used].any()
+    assert sorted(noisy.value[used].ravel()) == sorted(numbers[used].ravel())
+    np.testing.assert_array_equal(noisy.confidence, confidence)
+
+
+def test_noise_of_training_is_the_same_each_time_and_another_for_each_image(tmp_path):
+    source = without(rooms(2), "segmentation")
+    finished(tmp_path, source.samples)
+    clean, noisy = (
+        WithPseudo(source, tmp_path, TASKS, LossConfig(pseudo_threshold=0.0, pseudo_noise=share))
+        for share in (0.0, 0.5)
+    )
+    moved = []
+    for index in range(2):
+        before, *after = (
+            one.sample(index).pseudo["segmentation"].value for one in (clean, noisy, noisy)
+        )
+        np.testing.assert_array_equal(*after)
+        moved.append((before != after[0]).any(axis=2))
+    assert 0.2 < moved[0].mean() < 0.6
+    assert (moved[0] != moved[1]).any()
 
 
 def test_a_shy_class_keeps_its_best_cells():

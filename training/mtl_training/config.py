@@ -147,6 +147,8 @@ class LossConfig(Settings):
         pseudo_share: In each group (class), at least this share of pixels is kept all the same,
             the most confident ones.
         pseudo_hard: Take the most likely class as if it were certain.
+        pseudo_noise: Share of pixels whose pseudo-label is made that of another pixel of the image,
+            the same ones each time: what wrong labels cost, for studies.
         consistency: Factor of the weak-to-strong consistency with the averaged network; 0 = off.
         consistency_threshold: Least confidence of the averaged network's own answers.
         modality_dropout: Probability with which a teacher's input is left out.
@@ -159,6 +161,7 @@ class LossConfig(Settings):
     pseudo_threshold: float = 0.5
     pseudo_share: float = 0.0
     pseudo_hard: bool = False
+    pseudo_noise: float = 0.0
     consistency: float = 0.0
     consistency_threshold: float = 0.8
     modality_dropout: float = 0.5
@@ -170,6 +173,7 @@ class LossConfig(Settings):
             for name in (
                 "pseudo_threshold",
                 "pseudo_share",
+                "pseudo_noise",
                 "consistency_threshold",
                 "modality_dropout",
             )

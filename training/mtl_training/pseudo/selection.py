@@ -95,3 +95,15 @@ def confident(task: Task, label: PseudoLabel, thresholds: npt.NDArray[np.float32
     """The label with confidence 0 where it is below its group's threshold."""
     kept = label.confidence >= thresholds[task.groups(label.value)]
     return replace(label, confidence=label.confidence * kept)
+
+
+def shuffled(label: PseudoLabel, share: float, rng: np.random.Generator) -> PseudoLabel:
+    """The label with the values of a share of its used cells passed round among these.
+
+    Each gets another cell's value, however likely; confidences stay.
+    """
+    used = np.flatnonzero(label.confidence > 0)
+    chosen = rng.permutation(used)[: round(share * len(used))]
+    value = label.value.reshape(-1, label.value.shape[2]).copy()
+    value[chosen] = value[np.roll(chosen, 1)]
+    return replace(label, value=value.reshape(label.value.shape))

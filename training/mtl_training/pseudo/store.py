@@ -25,9 +25,16 @@ from mtl_training.data.source import SampleSource
 from mtl_training.errors import DatasetError, ResumeError
 from mtl_training.files import atomic, remove_orphans
 from mtl_training.pseudo.record import RECORD, Recipe, Record, described
-from mtl_training.pseudo.selection import LEVELS, confident, quantised, thresholds, usable
+from mtl_training.pseudo.selection import (
+    LEVELS,
+    confident,
+    quantised,
+    shuffled,
+    thresholds,
+    usable,
+)
 from mtl_training.settings import config_fields
-from mtl_training.tasks.base import Labels, Task
+from mtl_training.tasks.base import Task
 
 _IMAGE = "image"
 """Name of the image's checksum in a file; those of labels have a dot."""
@@ -224,7 +231,7 @@ class Filtered:
     """
 
     def __init__(self, source: SampleSource, tasks: Iterable[Task], losses: LossConfig) -> None:
-        self._source, self._hard = source, losses.pseudo_hard
+        self._source, self._losses = source, losses
         least = np.float32(losses.pseudo_threshold)
         self._own = [(task, np.full(len(task.group_names), least)) for task in tasks]
 
@@ -259,17 +266,20 @@ class Filtered:
         """See `SampleSource.sample`."""
         sample = self._source.sample(index, epoch)
         used = {
-            task.name: self._chosen(task, sample.pseudo[task.name], least)
+            task.name: self._chosen(task, sample.pseudo[task.name], least, sample.name)
             for task, least in self._own
             if task.name in sample.pseudo
         }
         return replace(sample, pseudo={**sample.pseudo, **used}) if used else sample
 
     def _chosen(
-        self, task: Task, label: PseudoLabel, least: npt.NDArray[np.float32]
+        self, task: Task, label: PseudoLabel, least: npt.NDArray[np.float32], name: str
     ) -> PseudoLabel:
         kept = confident(task, label, least)
-        return replace(kept, value=task.hardened(kept.value)) if self._hard else kept
+        if self._losses.pseudo_noise:
+            rng = np.random.default_rng(list(name.encode()))
+            kept = shuffled(kept, self._losses.pseudo_noise, rng)
+        return replace(kept, value=task.hardened(kept.value)) if self._losses.pseudo_hard else kept
 
 
 class WithPseudo(Filtered):
@@ -323,16 +333,17 @@ class WithPseudo(Filtered):
         sample = super().sample(index, epoch)
         stored = self._store.read(sample.name, self._tasks, sample.image)
         used = {
-            task.name: self._used(task, stored[task.name], sample.truth.get(task.name))
+            task.name: self._used(task, stored[task.name], sample)
             for task in self._tasks
             if task.name in stored
         }
         labels = {name: label for name, label in used.items() if label is not None}
         return replace(sample, pseudo={**sample.pseudo, **labels})
 
-    def _used(self, task: Task, label: PseudoLabel, truth: Labels | None) -> PseudoLabel | None:
-        left = usable(task, label, truth)
-        return None if left is None else self._chosen(task, left, self._least[task.name])
+    def _used(self, task: Task, label: PseudoLabel, sample: Sample) -> PseudoLabel | None:
+        left = usable(task, label, sample.truth.get(task.name))
+        least = self._least[task.name]
+        return None if left is None else self._chosen(task, left, least, sample.name)
 
 
 def _check_protocol(recipe: Recipe, data: DataConfig | None, folder: Path) -> None:
