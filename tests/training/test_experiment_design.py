@@ -102,6 +102,16 @@ def test_one_student_per_task_makes_one_result(tiny):
     ]
 
 
+def test_who_learns_one_task_of_several_has_its_weight_alone(tiny):
+    weights = {"task_weights": {"depth": 0.3}}
+    student = replace(tiny.student, losses=replace(tiny.student.losses, **weights))
+    both = replace(tiny, student=student, teacher=student)
+    job = jobs(with_methods(both, single={"one_per_task": True}))[0]
+    assert [s.trained.config.losses.task_weights for s in job.students] == [{}, {"depth": 0.3}]
+    assert both.lacking == ("segmentation",)
+    assert both.teacher_config(next(iter(both.teachers)), 0).losses.task_weights == {}
+
+
 def test_the_ceiling_has_no_protocol(tiny):
     more = with_methods(tiny, full={"protocol": False})
     stages = jobs(more)[0].stages.values()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -240,7 +240,7 @@ class Experiment(Settings):
         config = parse_config(TrainConfig, merged(base, method.fields), f"methods.{name}")
         names = config.tasks.names
         groups = [(task,) for task in names] if method.one_per_task else [names]
-        return [replace(config, tasks=replace(config.tasks, names=group)) for group in groups]
+        return [learning(config, group) for group in groups]
 
     def teacher_config(self, name: str, seed: int) -> TrainConfig:
         """A teacher, without protocol. It learns the tasks that some samples lack.
@@ -249,11 +249,10 @@ class Experiment(Settings):
             ConfigError: A change names an unknown setting, or sets an impossible value.
         """
         recipe, design = self.teacher or self.student, self.teachers[name]
-        base = merged(
-            self._base("teacher", seed, recipe),
-            {"tasks": {"names": list(self.lacking)}, "network": {"inputs": list(design.inputs)}},
-        )
-        return parse_config(TrainConfig, merged(base, design.fields), f"teachers.{name}")
+        inputs = {"network": {"inputs": list(design.inputs)}}
+        base = merged(self._base("teacher", seed, recipe), inputs)
+        config = parse_config(TrainConfig, merged(base, design.fields), f"teachers.{name}")
+        return config if "names" in design.tasks else learning(config, self.lacking)
 
     @property
     def lacking(self) -> tuple[str, ...]:
@@ -265,6 +264,17 @@ class Experiment(Settings):
 
     def _base(self, role: Role, seed: int, recipe: Recipe) -> Fields:
         return train_fields(role, seed, self.tasks, self.network, self.data, recipe)
+
+
+def learning(config: TrainConfig, tasks: Sequence[str]) -> TrainConfig:
+    """The same training with these of its tasks alone, and their weights."""
+    weights = config.losses.task_weights
+    kept = {task: weights[task] for task in tasks if task in weights}
+    return replace(
+        config,
+        tasks=replace(config.tasks, names=tuple(tasks)),
+        losses=replace(config.losses, task_weights=kept),
+    )
 
 
 def train_fields(
