@@ -18,6 +18,7 @@ from mtl_core.prediction import Prediction
 from mtl_core.predictor import Letterbox
 from mtl_core.rooms import Room
 from mtl_training.data.sample import Sample
+from mtl_training.pseudo.calibrate import Observations
 from mtl_training.pseudo.generate import Origin
 from mtl_training.tasks.depth import Depth
 from mtl_training.tasks.normals import Normals
@@ -41,15 +42,15 @@ class ColourTeacher:
     The column makes the answer to the mirror image another one.
 
     Args:
-        heads: Give the raw heads by task instead of their outputs.
+        tasks: What it predicts.
         temperatures: By task.
     """
 
     provider = "arithmetic"
     card = ModelCard("colours", "teacher", SPEC, LABEL_MAP, DEPTH_SPEC, (), "none", {}, "none")
 
-    def __init__(self, tasks=TASKS, heads=False, temperatures=None) -> None:
-        self._tasks, self._heads, self._temperatures = tasks, heads, temperatures or {}
+    def __init__(self, tasks=TASKS, temperatures=None) -> None:
+        self._tasks, self._temperatures = tasks, temperatures or {}
         generator = torch.Generator().manual_seed(5)
         self._weights = {
             task.name: torch.randn(task.channels, 6, generator=generator) * 3 for task in TASKS
@@ -69,8 +70,7 @@ class ColourTeacher:
         grids = {}
         for task in self._tasks:
             raw = torch.einsum("cf,fhw->chw", self._weights[task.name], features)[None]
-            tempered = task.tempered(raw, self._temperatures.get(task.name, 1.0))
-            grids |= {task.name: raw} if self._heads else task.outputs(tempered)
+            grids |= task.tempered(task.outputs(raw), self._temperatures.get(task.name, 1.0))
         ratio = fx * box.scale / DEPTH_SPEC.canonical_fx if fx else 1.0
         arrays = {name: grid[0].numpy() for name, grid in grids.items()}
         return Prediction(arrays, image.height, image.width, ratio)
@@ -140,3 +140,27 @@ def without(source: Listed, *tasks: str, of: Sequence[int] | None = None) -> Lis
             for i, s in enumerate(source.samples)
         ]
     )
+
+
+N = 40_000
+"""Pixels of made observations."""
+
+
+def overconfident_classes(rng, t):
+    """Logits t times too large for truth that is drawn from them."""
+    logits = rng.normal(size=(N, 13)) * 1.5
+    gumbel = rng.gumbel(size=logits.shape)
+    truth = (logits + gumbel).argmax(axis=1).astype(np.uint8)
+    row = torch.from_numpy((logits * t).T).float()[None, :, None]
+    return Observations((SEGMENTATION.outputs(row),), truth)
+
+
+def overconfident_depths(rng, t):
+    """Scales t times too small for errors that are Laplace."""
+    log_scale = rng.uniform(-2.5, -0.5, N)
+    place = rng.normal(size=N)
+    raw = torch.from_numpy(np.stack([place, log_scale - np.log(t)])).float()
+    outputs = DEPTH.outputs(raw[None, :, None])
+    depth = outputs["depth"].numpy().ravel()
+    truth = depth * np.exp(rng.laplace(size=N) * np.exp(log_scale))
+    return Observations((outputs,), truth.astype(np.float32))

@@ -76,8 +76,8 @@ class Brightness(Task):
     def pseudo_loss(self, raw, value, weight):
         return weighted_mean(self._nll(raw, value), weight)
 
-    def tempered(self, raw, temperature):
-        return laplace.scaled(raw, 1, temperature)
+    def tempered(self, outputs, temperature):
+        return laplace.tempered(outputs, "brightness_log_scale", temperature)
 
     def outputs(self, raw):
         return {

@@ -2,12 +2,11 @@
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtl_training.errors import DatasetError
-from mtl_training.pseudo.calibrate import Observations, fit, observe, temperatures
+from mtl_training.pseudo.calibrate import fit, observe, temperatures
 from mtl_training.pseudo.generate import Labeller
 from pseudo_teacher import (
     CAMERA,
@@ -16,29 +15,11 @@ from pseudo_teacher import (
     SEGMENTATION,
     TASKS,
     ColourTeacher,
+    overconfident_classes,
+    overconfident_depths,
     rooms,
     without,
 )
-
-N = 40_000
-
-
-def overconfident_classes(rng, t):
-    """Logits t times too large for truth that is drawn from them."""
-    logits = rng.normal(size=(N, 13)) * 1.5
-    gumbel = rng.gumbel(size=logits.shape)
-    truth = (logits + gumbel).argmax(axis=1).astype(np.uint8)
-    return Observations((torch.from_numpy((logits * t).T).float(),), truth)
-
-
-def overconfident_depths(rng, t):
-    """Scales t times too small for errors that are Laplace."""
-    log_scale = rng.uniform(-2.5, -0.5, N)
-    place = rng.normal(size=N)
-    raw = torch.from_numpy(np.stack([place, log_scale - np.log(t)])).float()
-    depth = DEPTH.outputs(raw[None, :, None])["depth"].numpy().ravel()
-    truth = depth * np.exp(rng.laplace(size=N) * np.exp(log_scale))
-    return Observations((raw,), truth.astype(np.float32))
 
 
 @settings(max_examples=10)
@@ -68,8 +49,8 @@ def test_what_is_judged_is_what_will_be_written(task):
     """At a temperature, the pixels' confidences are those of the merged pseudo-label there."""
     source, temperature = rooms(), 1.7
     sample = source.sample(0)
-    heads = Labeller(ColourTeacher(heads=True))
-    seen = observe(task, heads.ask(sample), sample.truth[task.name], np.random.default_rng(0))
+    labeller = Labeller(ColourTeacher())
+    seen = observe(task, labeller.ask(sample), sample.truth[task.name], np.random.default_rng(0))
     assert len(seen.truth) == 16 * 22  # all of a small grid
     confidence, right = seen.judged(task, temperature)
     written = Labeller(ColourTeacher(temperatures={task.name: temperature}))
@@ -84,7 +65,7 @@ def test_pixels_without_truth_are_not_looked_at():
     sample = rooms().sample(0)
     depth = sample.truth["depth"].copy()
     depth[:, :55] = np.nan
-    answers = Labeller(ColourTeacher(heads=True)).ask(sample)
+    answers = Labeller(ColourTeacher()).ask(sample)
     seen = observe(DEPTH, answers, depth, np.random.default_rng(0))
     assert len(seen.truth) == 16 * 11
     ratio = CAMERA.fx * 0.8 / 80.0
@@ -93,7 +74,7 @@ def test_pixels_without_truth_are_not_looked_at():
 
 
 def test_all_tasks_with_truth_get_a_temperature_and_the_same_each_time():
-    labeller = Labeller(ColourTeacher(heads=True))
+    labeller = Labeller(ColourTeacher())
     source = without(rooms(), "normals")
     found = temperatures(labeller, source, TASKS)
     assert found.keys() == {"segmentation", "depth"}
@@ -102,7 +83,7 @@ def test_all_tasks_with_truth_get_a_temperature_and_the_same_each_time():
 
 
 def test_calibration_without_truth_is_an_error():
-    labeller = Labeller(ColourTeacher(heads=True))
+    labeller = Labeller(ColourTeacher())
     nothing = without(rooms(), *(task.name for task in TASKS))
     with pytest.raises(
         DatasetError, match="truth of segmentation, depth, normals expected, 4 samp"

@@ -17,7 +17,8 @@ from mtl_core.card import ModelCard
 from mtl_core.images import ColourImage
 from mtl_core.interface import main_outputs
 from mtl_core.model import Model
-from mtl_core.predictor import ModelPredictor, Predictor
+from mtl_core.prediction import Prediction
+from mtl_core.predictor import ModelPredictor, Predictor, Signals
 from mtl_training.config import DataConfig
 from mtl_training.data.catalogue import (
     FILE_SOURCES,
@@ -26,6 +27,7 @@ from mtl_training.data.catalogue import (
     open_source,
     recognise,
 )
+from mtl_training.data.sample import Sample
 from mtl_training.data.source import SampleSource
 from mtl_training.errors import ConfigError, DatasetError
 from mtl_training.models import open_model
@@ -121,24 +123,38 @@ def measure(
     check_classes(predictor.card, source, tasks, signals)
     teaching = signal_tasks(predictor.card, signals)
     errors = {task.name: PerImage(task.metric) for task in tasks}
-    indices = sorted({index for task in tasks for index in source.labelled(task.name)})
-    if not indices:
-        raise DatasetError(
-            f"no sample has truth of {', '.join(errors) or 'any task that the model has'}, "
-            f"there is some of: {', '.join(sorted(source.tasks)) or 'none'}"
-        )
+    indices = labelled(source, tasks)
     quiet = Console(stderr=True)
     for index in track(indices, "evaluate", console=quiet, transient=True):
         sample = source.sample(index)
         given = {n: sample.truth[t] for n, t in teaching.items() if t in sample.truth}
-        fx = sample.intrinsics.fx if sample.intrinsics else None
-        prediction = predictor.predict(ColourImage(sample.image, "rgb"), fx, given or None)
+        prediction = predicted(predictor, sample, given)
         for task in tasks:
             if task.name in sample.truth:
                 errors[task.name].add(
                     sample.name, task.predicted(prediction), sample.truth[task.name]
                 )
     return Evaluation(len(indices), errors)
+
+
+def labelled(source: SampleSource, tasks: Sequence[Task]) -> list[int]:
+    """Indices of the samples that have truth of any of the tasks.
+
+    Raises:
+        DatasetError: There is none.
+    """
+    indices = sorted({index for task in tasks for index in source.labelled(task.name)})
+    if not indices:
+        names = ", ".join(task.name for task in tasks) or "any task that the model has"
+        there = ", ".join(sorted(source.tasks)) or "none"
+        raise DatasetError(f"no sample has truth of {names}, there is some of: {there}")
+    return indices
+
+
+def predicted(predictor: Predictor, sample: Sample, signals: Signals | None = None) -> Prediction:
+    """What a model says of a sample's image, seen through the sample's camera."""
+    fx = sample.intrinsics.fx if sample.intrinsics else None
+    return predictor.predict(ColourImage(sample.image, "rgb"), fx, signals or None)
 
 
 def evaluate(

@@ -61,9 +61,9 @@ class Exported(nn.Module):
         return found
 
     def _decoded_by(self, task: Task, raw: Tensor) -> dict[str, Tensor]:
-        if task.name in self._temperatures:
-            raw = task.tempered(raw, self._temperatures[task.name])
         outputs = task.outputs(raw)
+        if task.name in self._temperatures:
+            outputs = task.tempered(outputs, self._temperatures[task.name])
         if self._confidences:
             outputs = {**outputs, f"{task.name}{CONFIDENCE}": task.confidence(outputs)}
         return outputs

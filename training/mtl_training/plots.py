@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -57,6 +58,20 @@ def bars(axes: Axes, estimates: dict[str, Estimate], digits: int = 3) -> None:
     drawn = axes.bar(list(estimates), means, yerr=reach, capsize=4, color="#4c72b0")
     axes.bar_label(drawn, fmt=f"%.{digits}f", padding=2)
     axes.margins(y=0.15)
+
+
+def reliability(axes: Axes, confidence: npt.ArrayLike, accuracy: npt.ArrayLike, **how: Any) -> None:
+    """Confidence against the share that is right, beside the diagonal where both agree.
+
+    Args:
+        axes: Where; several may be drawn into one.
+        confidence: (bins,) means; NaN = an empty bin.
+        accuracy: (bins,) shares likewise.
+        **how: To matplotlib, such as `label`.
+    """
+    axes.plot([0, 1], [0, 1], color="grey", linestyle="--", linewidth=1)
+    axes.plot(confidence, accuracy, marker="o", markersize=4, **how)
+    axes.set(xlabel="confidence", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1))
 
 
 def heat_map(

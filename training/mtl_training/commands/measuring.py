@@ -1,4 +1,4 @@
-"""`mtl-train evaluate`, `mtl-train export` and `mtl-train quantize`."""
+"""`mtl-train evaluate`, `mtl-train robustness`, `mtl-train export` and `mtl-train quantize`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from mtl_training.files import write_json
 from mtl_training.models import open_model
 from mtl_training.quantize import Calibration, quantize
 from mtl_training.release import release
+from mtl_training.robustness.job import Job
+from mtl_training.robustness.report import markdown
 
 _MODEL = "ONNX file, weights.safetensors or folder of a finished run"
 _DATA = "folder or file of a data set, of any layout that is known, or rooms:20"
@@ -36,6 +38,30 @@ def _evaluate(args: Namespace) -> None:
     found = evaluate_file(args.model, args.data, args.split, args.signals, args.device)
     write_json(args.json, found)
     print(json.dumps(found, indent=1))
+
+
+def _robustness_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("model", type=Path, help=_MODEL)
+    parser.add_argument("data", help=_DATA)
+    parser.add_argument("--split", default="", help="which part of the data, such as val")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("out/robustness"),
+        help="folder for the report (default: out/robustness)",
+    )
+    parser.add_argument(
+        "--limit", type=int, help="images at most, spread evenly over the data (default: all)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=Job.seed, help="of noise and resamples (default 0)"
+    )
+    parser.add_argument("--device", default="cpu", help="where torch runs a checkpoint")
+
+
+def _robustness(args: Namespace) -> None:
+    job = Job(args.model, args.data, args.split, args.limit, args.seed, args.device)
+    print(f"{markdown(job.run(args.out))}\n{args.out}")
 
 
 def _export_arguments(parser: ArgumentParser) -> None:
@@ -80,6 +106,12 @@ def _quantize(args: Namespace) -> None:
 
 
 EVALUATE = Command("evaluate", "measure a model on a data set", _evaluate_arguments, _evaluate)
+ROBUSTNESS = Command(
+    "robustness",
+    "measure a model and its confidence under changed conditions",
+    _robustness_arguments,
+    _robustness,
+)
 EXPORT = Command("export", "write a finished run as ONNX with its card", _export_arguments, _export)
 QUANTIZE = Command(
     "quantize", "write an exported student in int8, for CPUs", _quantize_arguments, _quantize

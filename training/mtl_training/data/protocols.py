@@ -12,7 +12,6 @@ them: the labels of a small fraction are therefore a subset of those of a larger
 from __future__ import annotations
 
 import math
-import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -26,6 +25,7 @@ from mtl_training.data.sample import Sample
 from mtl_training.data.source import SampleSource
 from mtl_training.errors import ConfigError, DatasetError
 from mtl_training.files import write_json
+from mtl_training.randomness import rng_for
 
 Block = tuple[str, ...]
 """Names of samples that keep and lose labels together."""
@@ -204,7 +204,7 @@ def _random_label(
     blocks: list[Block], tasks: Sequence[str], imbalance: Imbalance
 ) -> dict[str, list[Block]]:
     """Each non-empty set of tasks is as likely as any other."""
-    rng = _rng(imbalance.seed, "random-label")
+    rng = rng_for(imbalance.seed, "random-label")
     sets = rng.integers(1, 2 ** len(tasks), len(blocks))
     order = rng.permutation(len(blocks))
     return {task: [blocks[at] for at in order if sets[at] >> i & 1] for i, task in enumerate(tasks)}
@@ -247,12 +247,7 @@ def _union(blocks: Iterable[Block]) -> frozenset[str]:
 
 
 def _order(count: int, seed: int, what: str) -> list[int]:
-    return [int(at) for at in _rng(seed, what).permutation(count)]
-
-
-def _rng(seed: int, what: str) -> np.random.Generator:
-    """Draws for one purpose, which those for another do not change."""
-    return np.random.default_rng((seed, zlib.crc32(what.encode())))
+    return [int(at) for at in rng_for(seed, what).permutation(count)]
 
 
 def _listed(names: Collection[str]) -> str:

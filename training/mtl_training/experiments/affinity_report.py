@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from mtl_training.files import write_text
+from mtl_training.markdown import head, row
 from mtl_training.plots import heat_map, new_figure, save
 
 WAYS = {"truth": "ground truth", "prediction": "its own prediction", "nothing": "left out"}
@@ -43,7 +44,7 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     )
     yield ""
     titles = ("b -> a", "figure", "b given", "T(RGB)", "affinity", "over seeds", "over images", "")
-    yield from (_row(*titles), "|---" * len(titles) + "|")
+    yield from head(*titles)
     for pair in found["pairs"]:
         yield from _pair_lines(pair)
 
@@ -55,10 +56,10 @@ def _source(data: Mapping[str, Any]) -> str:
 def _pair_lines(pair: Mapping[str, Any]) -> Iterator[str]:
     name = f"{pair['input']} -> {pair['target']}"
     if pair["excluded"]:
-        yield _row(name, *["-"] * 6, f"excluded ({pair['excluded']})")
+        yield row(name, *["-"] * 6, f"excluded ({pair['excluded']})")
     for figure, found in pair["figures"].items():
         for way, words in WAYS.items():
-            yield _row(name, figure, words, _mean(found["control"]), *_cells(found[way]))
+            yield row(name, figure, words, _mean(found["control"]), *_cells(found[way]))
 
 
 def _mean(values: Sequence[float | None]) -> str:
@@ -93,10 +94,6 @@ def verdict(found: Mapping[str, Any] | None) -> str:
     return "hurts" if found["high"] < 0 else "no measurable gain"
 
 
-def _row(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
 def _plot(pairs: Sequence[Mapping[str, Any]], path: Path) -> None:
     """A matrix for each way to give b: colours are percent of the control's figure."""
     inputs = sorted({pair["input"] for pair in pairs})
@@ -124,10 +121,10 @@ def _plot(pairs: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 def _write_in_blanks(axes: Axes, matrix: Sequence[Sequence[tuple[float, str]]]) -> None:
     """Why nothing was measured there."""
-    for row, entries in enumerate(matrix):
+    for line, entries in enumerate(matrix):
         for column, (value, words) in enumerate(entries):
             if np.isnan(value):
-                axes.text(column, row, words, ha="center", va="center", color="grey", fontsize=8)
+                axes.text(column, line, words, ha="center", va="center", color="grey", fontsize=8)
 
 
 def _cell(pair: Mapping[str, Any], way: str) -> tuple[float, str]:

@@ -19,6 +19,7 @@ from mtl_training.experiments.results import (
     estimated,
 )
 from mtl_training.files import write_text
+from mtl_training.markdown import head, row
 from mtl_training.plots import bars, curve, new_figure, save
 from mtl_training.statistics import Estimate, holm
 
@@ -83,10 +84,10 @@ def _means(results: Results) -> Iterator[str]:
         "",
     )
     titles = [column.title for column in results.columns]
-    yield from _head("method", "seeds", *titles, "multi-task gain %")
+    yield from head("method", "seeds", *titles, "multi-task gain %")
     for method in results.methods:
         cells = [text(results.estimate(method, column)) for column in results.columns]
-        yield _row(method, str(len(results.of(method))), *cells, text(results.gain(method), 1))
+        yield row(method, str(len(results.of(method))), *cells, text(results.gain(method), 1))
 
 
 def _pseudo_labels(results: Results) -> Iterator[str]:
@@ -96,14 +97,14 @@ def _pseudo_labels(results: Results) -> Iterator[str]:
         return
     yield from ("", "## Pseudo-labels", "", "Against the labels that the protocol hides.", "")
     titles = ("coverage", "accuracy", "ECE", "of those used", "teacher on test, inputs given")
-    yield from _head("method", "task", *titles)
+    yield from head("method", "task", *titles)
     for name, found in judged.items():
         for task in found[0]:
             cells = (_over([one[task] for one in found], key) for key in QUALITY)
             kept = [one[task]["kept"] for one in found]
             of_task = [column for column in results.columns if column.task.name == task]
             teachers = [result["teacher"].get(task, {}) for result in results.of(name)]
-            yield _row(name, task, *cells, _figures(of_task, kept), _figures(of_task, teachers))
+            yield row(name, task, *cells, _figures(of_task, kept), _figures(of_task, teachers))
 
 
 def _figures(columns: Sequence[Column], lines: Sequence[Mapping[str, Any]]) -> str:
@@ -131,13 +132,13 @@ def _comparisons(comparisons: Sequence[Comparison]) -> Iterator[str]:
             "is never below 2 / 2^n."
         )
     yield ""
-    yield from _head(
+    yield from head(
         "comparison", "seeds", "figure", "difference", "better", "95 % over images", "p", "Holm p"
     )
     for number, one in enumerate(comparisons):
         better = {1: one.a, -1: one.b}.get(np.sign(one.column.sign * one.images.difference), "-")
         held = corrected.get(str(number))
-        yield _row(
+        yield row(
             f"{one.a} - {one.b}",
             str(len(one.seeds)),
             one.column.title,
@@ -157,15 +158,6 @@ def text(found: Estimate | None, digits: int = 3) -> str:
     if found.count == 1:
         return mean
     return f"{mean} ± {found.std:.{digits}f} [{found.low:.{digits}f}, {found.high:.{digits}f}]"
-
-
-def _head(*titles: str) -> Iterator[str]:
-    yield _row(*titles)
-    yield "|---" * len(titles) + "|"
-
-
-def _row(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def _plot_bars(results: Results, path: Path) -> None:

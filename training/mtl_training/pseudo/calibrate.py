@@ -8,8 +8,8 @@ ICML 2017; here of the binary likelihood of being right, which every task has.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +18,6 @@ import torch
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
-from mtl_core.interface import IMAGE
-from mtl_core.model import Array, with_empty
 from mtl_core.prediction import Prediction
 from mtl_core.predictor import ModelPredictor
 from mtl_training.data.source import SampleSource
@@ -27,7 +25,7 @@ from mtl_training.errors import DatasetError
 from mtl_training.files import write_json
 from mtl_training.learning.checkpoint import TEMPERATURES, load_trained
 from mtl_training.models import TorchModel
-from mtl_training.pseudo.generate import Labeller, merged, progress
+from mtl_training.pseudo.generate import Labeller, Outputs, merged, outputs_of, progress
 from mtl_training.tasks.base import Labels, Task
 from mtl_training.tasks.registry import build_tasks
 
@@ -46,12 +44,12 @@ class Observations:
     """What a head said of some labelled pixels.
 
     Attributes:
-        passes: (channels, n) float32 raw output, for the image and, if it was asked, for the same
-            pixels of the mirror image.
+        passes: The task's outputs by name, (1, C, 1, n) as if the pixels were one row of an image,
+            for the image and, if it was asked, for the same pixels of the mirror image.
         truth: (n,) or (n, C) labels at the canonical focal length.
     """
 
-    passes: tuple[Tensor, ...]
+    passes: tuple[Outputs, ...]
     truth: Labels
 
     @classmethod
@@ -59,19 +57,23 @@ class Observations:
         """Those of several images."""
         passes = zip(*(part.passes for part in parts), strict=True)
         truth = np.concatenate([part.truth for part in parts])
-        return cls(tuple(torch.cat(rows, dim=1) for rows in passes), truth)
+        return cls(tuple(_side_by_side(rows) for rows in passes), truth)
 
     def judged(
         self, task: Task, temperature: float
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
         """Confidence and correctness (n,) of the pseudo-labels at a temperature."""
-        # As if the pixels were one row of an image, which in the mirror runs the other way.
-        first, *mirrors = (row[None, :, None] for row in self.passes)
-        rows = [first, *(row.flip(3) for row in mirrors)]
-        label = merged(task, [task.outputs(task.tempered(row, temperature)) for row in rows])
+        first, *mirrors = self.passes
+        # In the mirror a row runs the other way.
+        rows = [first, *({name: v.flip(3) for name, v in row.items()} for row in mirrors)]
+        label = merged(task, [task.tempered(row, temperature) for row in rows])
         answer = task.decoded(label.value, 1, len(self.truth))
         right = task.correct(answer, self.truth[None])[0]
         return label.confidence[0].astype(np.float64), right
+
+
+def _side_by_side(rows: Sequence[Outputs]) -> dict[str, Tensor]:
+    return {name: torch.cat([row[name] for row in rows], dim=3) for name in rows[0]}
 
 
 def observe(
@@ -81,12 +83,12 @@ def observe(
 
     Args:
         task: Whose.
-        answers: Raw output (channels, h, w) under the task's name, see `Labeller.ask`.
+        answers: To the image and, if there is a second, to its mirror image; see `Labeller.ask`.
         truth: (H, W) or (H, W, C).
         rng: Chooses the pixels.
     """
-    grids = [answer.grid(task.name) for answer in answers]
-    rows, columns = grids[0].shape[1:]
+    passes = [outputs_of(task, answer) for answer in answers]
+    rows, columns = answers[0].grid(task.name).shape[1:]
     height, width = truth.shape[:2]
     y = ((np.arange(rows) + 0.5) * height / rows).astype(np.int64)
     x = ((np.arange(columns) + 0.5) * width / columns).astype(np.int64)
@@ -94,8 +96,12 @@ def observe(
     known = np.flatnonzero(task.known(centres))
     chosen = np.sort(rng.choice(known, min(PER_IMAGE, len(known)), replace=False))
     i, j = np.divmod(chosen, columns)
-    at = (grids[0][:, i, j], *(grid[:, i, columns - 1 - j] for grid in grids[1:]))
-    return Observations(tuple(torch.from_numpy(values) for values in at), centres[i, j])
+    at = [j, *(columns - 1 - j for _ in passes[1:])]
+    picked = (
+        {name: values[:, :, i, x][:, :, None] for name, values in one.items()}
+        for one, x in zip(passes, at, strict=True)
+    )
+    return Observations(tuple(picked), centres[i, j])
 
 
 def fit(task: Task, seen: Observations) -> float:
@@ -116,7 +122,7 @@ def temperatures(
     """Temperatures by task; a task that no sample has truth of is left out.
 
     Args:
-        labeller: Asks the bare heads, see `Heads`, as they will be asked for pseudo-labels.
+        labeller: Asks the teacher without temperatures, as it will be asked for pseudo-labels.
         source: Labelled samples that the teacher was not trained on.
         tasks: The teacher's.
         seed: Of the choice of pixels.
@@ -141,24 +147,6 @@ def temperatures(
             f"calibration: truth of {', '.join(parts)} expected, {len(source)} samples have none"
         )
     return found
-
-
-class Heads:
-    """The bare heads of a trained network by task, with the surface of a `mtl_core.model.Model`."""
-
-    def __init__(self, model: TorchModel) -> None:
-        self.card, self.provider, self.signals = model.card, model.provider, model.signals
-        self._network = model.network.network
-        self.outputs = tuple(self._network.heads)
-
-    def run(self, inputs: Mapping[str, Array]) -> dict[str, npt.NDArray[np.float32]]:
-        """See `Model.run`."""
-        device = next(self._network.parameters()).device
-        feed = with_empty(self.signals, inputs)
-        tensors = {name: torch.from_numpy(array).to(device) for name, array in feed.items()}
-        with torch.inference_mode():
-            raw = self._network(tensors.pop(IMAGE), tensors)
-        return {name: values.cpu().numpy() for name, values in raw.items()}
 
 
 def calibrate(
@@ -190,7 +178,7 @@ def calibrate(
     """
     trained = load_trained(run)
     tasks = build_tasks(trained.config.tasks)
-    predictor = ModelPredictor(Heads(TorchModel(trained, device)))
+    predictor = ModelPredictor(TorchModel(replace(trained, temperatures={}), device))
     found = temperatures(Labeller(predictor, signals, flip), source, tasks, seed)
     write_json(trained.path.with_name(TEMPERATURES), found)
     return found

@@ -120,7 +120,7 @@ class Labeller:
 
 
 def _of_camera(task: Task, answers: Sequence[Prediction]) -> PseudoLabel:
-    label = merged(task, [_outputs(task, answer) for answer in answers])
+    label = merged(task, [outputs_of(task, answer) for answer in answers])
     return replace(label, value=task.zoomed(label.value, 1 / answers[0].focal_ratio))
 
 
@@ -139,7 +139,8 @@ def _label(task: Task, outputs: Outputs) -> PseudoLabel:
     return PseudoLabel(np.ascontiguousarray(value.numpy()), task.confidence(outputs)[0, 0].numpy())
 
 
-def _outputs(task: Task, prediction: Prediction) -> dict[str, Tensor]:
+def outputs_of(task: Task, prediction: Prediction) -> dict[str, Tensor]:
+    """A task's outputs, (1, C, h, w) each, of what a model said of an image."""
     names = task.outputs(torch.zeros(1, task.channels, 1, 1))
     return {name: torch.from_numpy(prediction.grid(name).copy())[None] for name in names}
 

@@ -48,6 +48,15 @@ class Reliability:
     total: Counts
     right: Counts
 
+    @classmethod
+    def of(
+        cls, confidence: npt.NDArray[np.floating[Any]], right: npt.NDArray[np.bool_]
+    ) -> Reliability:
+        """Of single pixels, (n,) each."""
+        levels = quantised(confidence)
+        counted = (np.bincount(some, minlength=len(LEVELS)) for some in (levels, levels[right]))
+        return cls(*counted)
+
     def _binned(self, values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """Sums over the bins (0, 1/15], (1/15, 2/15], ...; confidence 0 is no label."""
         return np.asarray(values[1:].reshape(BINS, _WIDTH).sum(axis=1), np.float64)

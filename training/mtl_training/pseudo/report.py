@@ -13,8 +13,10 @@ from mtl_core.draw import Bgr, contact_sheet
 from mtl_training.config import LossConfig
 from mtl_training.data.source import SampleSource
 from mtl_training.evaluate import json_types
-from mtl_training.files import atomic, write_json, write_text
-from mtl_training.plots import new_figure, save
+from mtl_training.files import write_json, write_text
+from mtl_training.markdown import row
+from mtl_training.pictures import tiles, write_picture
+from mtl_training.plots import new_figure, reliability, save
 from mtl_training.pseudo.quality import BINS, Judge, judge_all
 from mtl_training.pseudo.selection import quantised
 from mtl_training.pseudo.store import PseudoStore
@@ -23,9 +25,6 @@ from mtl_training.tasks.base import Task
 
 WORST = 6
 """Images on a picture sheet."""
-
-_TILE = 240
-"""Width of a picture on it, pixels."""
 
 _UNUSED = (96, 32, 0)
 """BGR of what is below its threshold."""
@@ -138,7 +137,7 @@ def _groups(name: str, groups: Mapping[str, Mapping[str, float | None]]) -> list
 
 
 def _row(cells: Sequence[Any]) -> str:
-    return f"| {' | '.join(map(_cell, cells))} |"
+    return row(*map(_cell, cells))
 
 
 def _cell(value: Any) -> str:
@@ -148,15 +147,13 @@ def _cell(value: Any) -> str:
 
 
 def _plot_reliability(one: Judge, path: Path) -> None:
-    reliability = one.reliability
+    found = one.reliability
     figure, (diagram, amount) = new_figure(columns=2)
     centres = (np.arange(BINS) + 0.5) / BINS
-    diagram.plot([0, 1], [0, 1], color="grey", linestyle="--", linewidth=1)
-    diagram.bar(centres, np.nan_to_num(reliability.accuracy), width=0.9 / BINS, color="#4c72b0")
-    diagram.plot(reliability.confidence, reliability.accuracy, "o", markersize=4, color="#c44e52")
-    diagram.set(xlabel="confidence", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1))
-    diagram.set_title(f"{one.task.name}: ECE {reliability.ece():.3f}")
-    pixels = reliability.pixels
+    diagram.bar(centres, np.nan_to_num(found.accuracy), width=0.9 / BINS, color="#4c72b0")
+    reliability(diagram, found.confidence, found.accuracy, color="#c44e52")
+    diagram.set_title(f"{one.task.name}: ECE {found.ece():.3f}")
+    pixels = found.pixels
     amount.bar(centres, pixels / max(pixels.sum(), 1), width=0.9 / BINS, color="#55a868")
     amount.set(xlabel="confidence", ylabel="share of pixels", xlim=(0, 1))
     save(figure, path)
@@ -179,16 +176,8 @@ def _draw_worst(one: Judge, store: PseudoStore, whole: SampleSource, path: Path)
     rows = [_pictures(one, store, whole, index) for index in one.worst(WORST)]
     if not rows:
         return
-    height, width = rows[0][0].shape[:2]
-    tile = (_TILE, round(_TILE * height / width))
-    tiles = [[_tile(picture, tile) for picture in row] for row in rows]
-    sheet = contact_sheet(tiles, ("image", "truth", "pseudo-label", "confidence, blue: unused"))
-    with atomic(path) as part:
-        part.write_bytes(cv2.imencode(".png", sheet)[1].tobytes())
-
-
-def _tile(picture: Bgr, size: tuple[int, int]) -> Bgr:
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
+    titles = ("image", "truth", "pseudo-label", "confidence, blue: unused")
+    write_picture(path, contact_sheet(tiles(rows), titles))
 
 
 def _pictures(one: Judge, store: PseudoStore, whole: SampleSource, index: int) -> list[Bgr]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -52,9 +53,10 @@ def _touched(mask: npt.NDArray[np.bool_], shape: tuple[int, ...]) -> npt.NDArray
     return np.asarray(shares > 0)
 
 
-def quantised(confidence: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+def quantised(confidence: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.uint8]:
     """Indices of `LEVELS`; what is above 0 stays so, because 0 means that there is no label."""
-    return np.maximum(np.rint(confidence * 255), confidence > 0).astype(np.uint8)
+    levels = np.maximum(np.rint(confidence * 255), confidence > 0)
+    return np.asarray(levels, np.uint8)
 
 
 def no_histogram(task: Task) -> Histogram:

@@ -105,6 +105,10 @@ class Task(ABC):
         """The labels of the image's mirror image, left to right; also on a grid (h, w, C)."""
         return np.ascontiguousarray(labels[:, ::-1])
 
+    def rolled(self, labels: Labels, degrees: float) -> Labels:
+        """What labels say once their image, and they with it, turned clockwise by an angle."""
+        return labels
+
     def zoomed(self, labels: Labels, s: float) -> Labels:
         """What the labels are for the same view through s times the focal length."""
         return labels * np.float32(s**self.power) if self.power else labels
@@ -145,12 +149,12 @@ class Task(ABC):
     # ---- what the network says -----------------------------------------------------------------
 
     @abstractmethod
-    def tempered(self, raw: Tensor, temperature: float) -> Tensor:
-        """The head's output with its uncertainty scaled; above 1 less certain, same answer."""
-
-    @abstractmethod
     def outputs(self, raw: Tensor) -> dict[str, Tensor]:
         """The ONNX outputs that this task contributes, by name, each (N, C, h, w)."""
+
+    @abstractmethod
+    def tempered(self, outputs: Mapping[str, Tensor], temperature: float) -> dict[str, Tensor]:
+        """Those outputs with their uncertainty scaled; above 1 less certain, same answer."""
 
     @abstractmethod
     def confidence(self, outputs: Mapping[str, Tensor]) -> Tensor:

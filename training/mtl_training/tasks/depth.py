@@ -172,14 +172,14 @@ class Depth(Task):
         """See `Task.count`."""
         return (torch.isfinite(target) & (target > 0)).sum()
 
-    def tempered(self, raw: Tensor, temperature: float) -> Tensor:
-        """See `Task.tempered`."""
-        return laplace.scaled(raw, 1, temperature)
-
     def outputs(self, raw: Tensor) -> dict[str, Tensor]:
         """`depth`: metres; `depth_log_scale`: of the Laplace in log depth; both (N, 1, h, w)."""
         log_depth, scale = self._decode(raw)
         return {"depth": torch.exp(log_depth), "depth_log_scale": scale}
+
+    def tempered(self, outputs: Mapping[str, Tensor], temperature: float) -> dict[str, Tensor]:
+        """See `Task.tempered`."""
+        return laplace.tempered(outputs, "depth_log_scale", temperature)
 
     def confidence(self, outputs: Mapping[str, Tensor]) -> Tensor:
         """Probability that the ratio to the truth is below 1.25."""

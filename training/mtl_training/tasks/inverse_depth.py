@@ -72,14 +72,14 @@ class InverseDepth(Task):
         of_scale = laplace.distilled(in_log, scale, weight[:, None], math.log(RIGHT))
         return weighted_mean(((predicted - value).abs() + of_scale)[:, 0], weight)
 
-    def tempered(self, raw: Tensor, temperature: float) -> Tensor:
-        """See `Task.tempered`."""
-        return laplace.scaled(raw, 1, temperature)
-
     def outputs(self, raw: Tensor) -> dict[str, Tensor]:
         """`inverse_depth` and `inverse_depth_log_scale`, both (N, 1, h, w)."""
         value, scale = self._decode(raw)
         return {"inverse_depth": value, "inverse_depth_log_scale": scale}
+
+    def tempered(self, outputs: Mapping[str, Tensor], temperature: float) -> dict[str, Tensor]:
+        """See `Task.tempered`."""
+        return laplace.tempered(outputs, "inverse_depth_log_scale", temperature)
 
     def confidence(self, outputs: Mapping[str, Tensor]) -> Tensor:
         """Probability that the ratio to the truth is below 1.25."""

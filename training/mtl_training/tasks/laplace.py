@@ -6,6 +6,7 @@ Source: Kendall and Gal, "What Uncertainties Do We Need", NeurIPS 2017.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -45,8 +46,9 @@ def chance_below(limit: float, scale: Tensor) -> Tensor:
     return 1 - torch.exp(-limit * torch.exp(-scale))
 
 
-def scaled(raw: Tensor, channel: int, temperature: float) -> Tensor:
-    """A head's output with the Laplace scale in that channel multiplied by a temperature."""
-    changed = raw.clone()
-    changed[:, channel] = log_scale(raw, channel)[:, 0] + math.log(temperature)
-    return changed
+def tempered(
+    outputs: Mapping[str, Tensor], log_scale_name: str, temperature: float
+) -> dict[str, Tensor]:
+    """A task's outputs with the Laplace scale, whose logarithm bears that name, multiplied."""
+    scale = outputs[log_scale_name] + math.log(temperature)
+    return {**outputs, log_scale_name: scale.clamp(*LOG_SCALE_RANGE)}

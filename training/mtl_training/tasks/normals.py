@@ -86,6 +86,13 @@ class Normals(Task):
         """In the mirror x points the other way."""
         return super().mirrored(labels) * np.array([-1, 1, 1], np.float32)
 
+    def rolled(self, labels: Labels, degrees: float) -> Labels:
+        """The vectors turn about the optical axis, with the image."""
+        turn = math.radians(degrees)
+        cos, sin = math.cos(turn), math.sin(turn)
+        matrix = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]], np.float32)
+        return np.asarray(labels @ matrix.T)
+
     def _decode(self, raw: Tensor) -> tuple[Tensor, Tensor]:
         return functional.normalize(raw[:, :3], dim=1, eps=1e-6), laplace.log_scale(raw, 3)
 
@@ -110,14 +117,14 @@ class Normals(Task):
         chord, scale = self._chord(raw, value)
         return weighted_mean(laplace.distilled(chord, scale, weight, _RIGHT_CHORD), weight)
 
-    def tempered(self, raw: Tensor, temperature: float) -> Tensor:
-        """See `Task.tempered`."""
-        return laplace.scaled(raw, 3, temperature)
-
     def outputs(self, raw: Tensor) -> dict[str, Tensor]:
         """`normals`: unit vectors (N, 3, h, w); `normals_log_scale`: of the chord (N, 1, h, w)."""
         normals, scale = self._decode(raw)
         return {"normals": normals, "normals_log_scale": scale}
+
+    def tempered(self, outputs: Mapping[str, Tensor], temperature: float) -> dict[str, Tensor]:
+        """See `Task.tempered`."""
+        return laplace.tempered(outputs, "normals_log_scale", temperature)
 
     def confidence(self, outputs: Mapping[str, Tensor]) -> Tensor:
         """Probability that the angle to the truth is below 30 degrees."""

@@ -129,13 +129,13 @@ class Segmentation(Task):
         loss = functional.cross_entropy(raw, value, weights, reduction="none")
         return weighted_mean(loss, weight)
 
-    def tempered(self, raw: Tensor, temperature: float) -> Tensor:
-        """See `Task.tempered`."""
-        return raw / temperature
-
     def outputs(self, raw: Tensor) -> dict[str, Tensor]:
         """`segmentation`: logits (N, C, h, w)."""
         return {"segmentation": raw}
+
+    def tempered(self, outputs: Mapping[str, Tensor], temperature: float) -> dict[str, Tensor]:
+        """See `Task.tempered`."""
+        return {"segmentation": outputs["segmentation"] / temperature}
 
     def confidence(self, outputs: Mapping[str, Tensor]) -> Tensor:
         """Probability of the most likely class."""
