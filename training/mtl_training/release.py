@@ -30,8 +30,9 @@ from mtl_training.files import atomic
 from mtl_training.learning.checkpoint import load_trained
 from mtl_training.models import TorchModel
 
-TOLERANCE = 1e-4
-"""How far torch and ONNX Runtime may differ."""
+TOLERANCE = 3e-4
+"""How far torch and ONNX Runtime may differ. A network that is not trained says short vectors, and
+these, brought to length 1 as normals, differ by up to 1.4e-4 on AVX512; trained ones by 1e-5."""
 
 GOLDEN_SEED = 3
 
