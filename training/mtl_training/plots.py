@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
@@ -12,8 +13,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
+from mtl_core.draw import Bgr, contact_sheet, legend
+from mtl_core.labels import LabelMap
 from mtl_training.files import atomic
 from mtl_training.statistics import Estimate, estimate
+
+TILE = 240
+"""Width of a picture on a sheet, pixels."""
 
 
 def new_figure(columns: int = 1, rows: int = 1, size: float = 4.2) -> tuple[Figure, list[Axes]]:
@@ -101,6 +107,34 @@ def save(figure: Figure, path: Path) -> None:
     """Write a PNG, which appears under its name only when it is whole."""
     with atomic(path) as part:
         figure.savefig(part, format="png", dpi=130)
+
+
+def save_sheet(
+    rows: Sequence[Sequence[Bgr]],
+    titles: Sequence[str],
+    path: Path,
+    label_map: LabelMap | None = None,
+) -> None:
+    """Write pictures (H, W, 3) uint8 BGR of any size, row by row, as one PNG.
+
+    Args:
+        rows: As many pictures in each as there are titles.
+        titles: Of the columns.
+        path: Where to.
+        label_map: Whose colours are explained below them.
+    """
+    height, width = rows[0][0].shape[:2]
+    tile = (TILE, round(TILE * height / width))
+    tiles = [[_tile(picture, tile) for picture in row] for row in rows]
+    sheet = contact_sheet(tiles, titles)
+    if label_map:
+        sheet = np.vstack([sheet, legend(label_map, sheet.shape[1])])
+    with atomic(path) as part:
+        part.write_bytes(cv2.imencode(".png", sheet)[1].tobytes())
+
+
+def _tile(picture: Bgr, size: tuple[int, int]) -> Bgr:
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
 
 
 def _readable(colour: tuple[float, float, float]) -> str:

@@ -2,7 +2,7 @@
 
 from mtl_training.commands.base import Command
 from mtl_training.commands.labelling import PROTOCOL, PSEUDO_LABEL
-from mtl_training.commands.measuring import EVALUATE, EXPORT, QUANTIZE
+from mtl_training.commands.measuring import EVALUATE, EXPORT, PLAUSIBILITY, QUANTIZE
 from mtl_training.commands.studies import AFFINITY, EXPERIMENT, TOY
 from mtl_training.commands.training import STUDENT, TEACHER
 
@@ -13,6 +13,7 @@ ALL: tuple[Command, ...] = (
     PSEUDO_LABEL,
     STUDENT,
     EVALUATE,
+    PLAUSIBILITY,
     EXPORT,
     QUANTIZE,
     EXPERIMENT,

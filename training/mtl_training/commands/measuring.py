@@ -1,4 +1,4 @@
-"""`mtl-train evaluate`, `mtl-train export` and `mtl-train quantize`."""
+"""`mtl-train evaluate`, `plausibility`, `export` and `quantize`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from mtl_training.commands.base import Command
 from mtl_training.evaluate import data_config, evaluate_file
 from mtl_training.files import write_json
 from mtl_training.models import open_model
+from mtl_training.plausibility import GROUND, plausibility_of_file
 from mtl_training.quantize import Calibration, quantize
 from mtl_training.release import release
 
@@ -36,6 +37,22 @@ def _evaluate(args: Namespace) -> None:
     found = evaluate_file(args.model, args.data, args.split, args.signals, args.device)
     write_json(args.json, found)
     print(json.dumps(found, indent=1))
+
+
+def _plausibility_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("model", type=Path, help=_MODEL)
+    parser.add_argument("data", help="folder or file of a data set with true classes")
+    parser.add_argument("--split", default="", help="which part of the data, such as val")
+    parser.add_argument(
+        "--ground", default=GROUND, help=f"class that is a plane (default {GROUND})"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for the report")
+    parser.add_argument("--device", default="cpu", help="where torch runs a checkpoint")
+
+
+def _plausibility(args: Namespace) -> None:
+    plausibility_of_file(args.model, args.data, args.split, args.out, args.ground, args.device)
+    print((args.out / "plausibility.md").read_text(encoding="utf-8"))
 
 
 def _export_arguments(parser: ArgumentParser) -> None:
@@ -80,6 +97,12 @@ def _quantize(args: Namespace) -> None:
 
 
 EVALUATE = Command("evaluate", "measure a model on a data set", _evaluate_arguments, _evaluate)
+PLAUSIBILITY = Command(
+    "plausibility",
+    "judge depth where there is no truth of it, by true classes",
+    _plausibility_arguments,
+    _plausibility,
+)
 EXPORT = Command("export", "write a finished run as ONNX with its card", _export_arguments, _export)
 QUANTIZE = Command(
     "quantize", "write an exported student in int8, for CPUs", _quantize_arguments, _quantize
