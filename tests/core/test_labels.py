@@ -9,10 +9,17 @@ from hypothesis.extra import numpy as hnp
 from mtl_core.errors import LabelMapError
 from mtl_core.labels import UNLABELLED, LabelMap
 
-COUNTS = {"nyu13": 13, "nyu40": 40, "cityscapes19": 19, "cityscapes7": 7, "camvid11": 11}
+COUNTS = {
+    "nyu13": 13,
+    "nyu40": 40,
+    "cityscapes19": 19,
+    "cityscapes7": 7,
+    "camvid11": 11,
+    "nyu13_camvid11": 24,
+}
 
 
-def test_the_shipped_maps_are_the_five_of_the_field():
+def test_the_shipped_maps_are_the_five_of_the_field_and_a_joined_one():
     assert {name: len(LabelMap.load(name)) for name in LabelMap.available()} == COUNTS
 
 
@@ -85,6 +92,50 @@ def test_a_pixel_gets_the_colour_of_its_class_and_black_without_one(mask, name):
         class_id = int(mask[index])
         expected = label_map.colours[class_id] if class_id < len(label_map) else (0, 0, 0)
         assert tuple(painted[index]) == expected
+
+
+def test_the_joined_map_keeps_the_ids_of_nyu13_and_all_names_and_colours():
+    joined, *parts = (LabelMap.load(n) for n in ("nyu13_camvid11", "nyu13", "camvid11"))
+    assert joined.classes[:13] == parts[0].classes
+    for part in parts:
+        for name, colour in zip(part.classes, part.colours, strict=True):
+            assert joined.colours[joined.index(name)] == colour
+
+
+def test_a_name_that_two_maps_share_is_one_class_with_the_first_ones_id_and_colour():
+    one = LabelMap("one", ("a", "b"), ((1, 1, 1), (2, 2, 2)))
+    other = LabelMap("other", ("c", "a"), ((3, 3, 3), (4, 4, 4)))
+    joined = LabelMap.joined("both", [one, other])
+    assert (joined.name, joined.classes) == ("both", ("a", "b", "c"))
+    assert joined.colours == ((1, 1, 1), (2, 2, 2), (3, 3, 3))
+
+
+def test_two_classes_of_one_colour_are_not_joined():
+    one = LabelMap("one", ("a", "b"), ((1, 1, 1), (2, 2, 2)))
+    other = LabelMap("other", ("c",), ((2, 2, 2),))
+    with pytest.raises(LabelMapError, match=r"both: b and c have one colour, \(2, 2, 2\)"):
+        LabelMap.joined("both", [one, other])
+
+
+NAMES = st.lists(st.sampled_from("abcdefgh"), min_size=1, unique=True)
+
+
+def of_names(name, names):
+    return LabelMap(name, tuple(names), tuple((i, i, i) for i in range(len(names))))
+
+
+@given(own=NAMES, other=NAMES, pixel=st.integers(0, 255))
+def test_a_translated_pixel_has_the_class_of_the_same_name_or_none_as_before(own, other, pixel):
+    one, wanted = of_names("one", own), of_names("wanted", other)
+    if lacking := set(own) - set(other):
+        with pytest.raises(LabelMapError, match=f"wanted lacks .*{min(lacking)}.* of one"):
+            one.translation(wanted)
+        return
+    translated = int(one.translation(wanted)[pixel])
+    if pixel < len(one):
+        assert wanted.classes[translated] == one.classes[pixel]
+    else:
+        assert translated == UNLABELLED
 
 
 def test_unlabelled_can_never_be_a_class():

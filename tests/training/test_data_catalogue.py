@@ -1,6 +1,7 @@
 """Every data set opens by its name, and its folder tells which it is."""
 
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ from mtl_training.data.catalogue import (
     check_same_classes,
     open_source,
     recognise,
+    with_classes_of,
 )
 from mtl_training.data.files import data_root
 from mtl_training.errors import ConfigError, DatasetError
@@ -100,12 +102,41 @@ def test_classes_are_chosen_among_those_offered(tmp_path):
     nyuv2(tmp_path / "a")
     config = DataConfig("nyuv2", root=str(tmp_path / "a"), split="fit", classes="nyu40")
     assert open_source(config).label_map.name == "nyu40"
-    for key in ("nyuv2", "camvid"):
-        config = DataConfig(key, root=str(tmp_path), split="fit", classes="cityscapes7")
-        with pytest.raises(
-            ConfigError, match=f"source '{key}' offers the classes .* got 'cityscap"
-        ):
+    for key, lacking in (("nyuv2", "bed, books, .* of nyu13"), ("camvid", "building, .*camvid11")):
+        LAYOUTS[key](tmp_path / key)
+        config = DataConfig(key, root=str(tmp_path / key), split="fit", classes="cityscapes7")
+        with pytest.raises(ConfigError, match=f"source '{key}'.*: cityscapes7 lacks {lacking}"):
             open_source(config)
+    with pytest.raises(ConfigError, match=r"source 'camvid'.*: unknown label map 'nyu14'"):
+        open_source(replace(config, classes="nyu14"))
+
+
+@pytest.mark.parametrize("key", ["nyuv2", "camvid"])
+def test_a_data_set_is_read_in_any_map_that_has_its_classes(tmp_path, key):
+    LAYOUTS[key](tmp_path)
+    config = DataConfig(key, root=str(tmp_path), split="fit", classes="nyu13_camvid11")
+    source, own = open_source(config), open_source(replace(config, classes=""))
+    assert source.label_map.name == "nyu13_camvid11"
+    assert (source.names, source.tasks) == (own.names, own.tasks)
+    (mask,), (theirs,) = (np.unique(s.sample(0).truth["segmentation"]) for s in (source, own))
+    assert source.label_map.classes[mask] == own.label_map.classes[theirs]
+
+
+def test_rooms_are_rendered_in_the_classes_that_are_asked_for():
+    config = DataConfig("held-out-rooms", frames=6, classes="nyu13_camvid11")
+    source, own = open_source(config), open_source(replace(config, classes=""))
+    assert source.scenes == own.scenes
+    mask, theirs = (s.sample(0).truth["segmentation"] for s in (source, own))
+    np.testing.assert_array_equal(mask, theirs)  # since nyu13 keeps its ids
+
+
+def test_classes_of_a_model_are_taken_where_they_have_all_of_the_datas(tmp_path):
+    nyuv2(tmp_path)
+    config = DataConfig("nyuv2", root=str(tmp_path), split="fit")
+    maps = ("nyu13", "nyu40", "nyu13_camvid11", "camvid11")
+    found = [with_classes_of(config, LabelMap.load(name)).classes for name in maps]
+    assert found == ["nyu13", "nyu40", "nyu13_camvid11", ""]
+    assert with_classes_of(config, None) == config
 
 
 @pytest.mark.parametrize(("key", "frames"), [("rooms", 9), ("rooms-fixed", 9)])

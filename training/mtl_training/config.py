@@ -25,7 +25,8 @@ class DataConfig(Settings):
         source: Key of `data.catalogue.SOURCES`.
         root: Folder or file, absolute or relative to `$MTL_DATA`; "" = the source's usual place.
         split: Which part of it; the names are the source's own.
-        classes: Label map, where a source offers several; "" = its usual one.
+        classes: Label map: one that the source offers, or one that has all its classes, into which
+            labels are translated by name; "" = its usual one.
         frames: Length of an epoch, of synthetic sources.
         protocol: File of an imbalance protocol; "" = every label is used. Samples that it sets
             aside to calibrate a teacher have no labels for one, and keep them for a student.

@@ -21,11 +21,11 @@ from mtl_core.prediction import Prediction
 from mtl_core.predictor import ModelPredictor, Predictor, Signals
 from mtl_training.config import DataConfig
 from mtl_training.data.catalogue import (
-    FILE_SOURCES,
     HELD_OUT_FRAMES,
     check_same_classes,
     open_source,
     recognise,
+    with_classes_of,
 )
 from mtl_training.data.sample import Sample
 from mtl_training.data.source import SampleSource
@@ -215,22 +215,26 @@ def data_config(data: str, split: str, card: ModelCard | None = None) -> DataCon
     Args:
         data: The folder or file, or so many held-out rooms.
         split: Which part of it.
-        card: Of the model, whose classes are taken where the data set offers them.
+        card: Of the model, whose classes are taken where they have all of the data's.
 
     Raises:
         ConfigError: The number of rooms is none.
         DatasetError: The folder holds no data set that is known.
     """
-    if data.startswith(ROOMS):
-        count = data.removeprefix(ROOMS)
-        if not count.isdecimal() or int(count) < 1:
-            raise ConfigError(f"{ROOMS}N with a number N of 1 or more expected, got {data}")
-        return DataConfig("held-out-rooms", frames=int(count) * HELD_OUT_FRAMES)
+    found = _held_out(data) if data.startswith(ROOMS) else _on_disk(data, split)
+    return with_classes_of(found, card.label_map if card else None)
+
+
+def _held_out(data: str) -> DataConfig:
+    count = data.removeprefix(ROOMS)
+    if not count.isdecimal() or int(count) < 1:
+        raise ConfigError(f"{ROOMS}N with a number N of 1 or more expected, got {data}")
+    return DataConfig("held-out-rooms", frames=int(count) * HELD_OUT_FRAMES)
+
+
+def _on_disk(data: str, split: str) -> DataConfig:
     root = Path(data).absolute()
-    source = recognise(root)
-    wanted = card.label_map.name if card and card.label_map else ""
-    classes = wanted if wanted in FILE_SOURCES[source].classes(root) else ""
-    return DataConfig(source, root=str(root), split=split, classes=classes)
+    return DataConfig(recognise(root), root=str(root), split=split)
 
 
 def evaluate_file(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 
 def head(*titles: str) -> Iterator[str]:
@@ -11,6 +12,12 @@ def head(*titles: str) -> Iterator[str]:
     yield "|---" * len(titles) + "|"
 
 
-def row(*cells: str) -> str:
-    """One line of a table."""
-    return f"| {' | '.join(cells)} |"
+def row(*cells: Any) -> str:
+    """One line of a table: floats to three digits, a dash for None."""
+    return f"| {' | '.join(map(_cell, cells))} |"
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

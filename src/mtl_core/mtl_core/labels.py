@@ -1,8 +1,11 @@
-"""Label maps: which class id has which name and colour. One YAML file each, beside this module."""
+"""Label maps: which class id has which name and colour. One YAML file each, beside this module.
+
+A file has `classes`, names with colours in the order of their ids, or `join`, names of other maps.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,9 +67,29 @@ class LabelMap:
         """
         if name not in cls.available():
             raise LabelMapError(f"unknown label map {name!r}, known: {', '.join(cls.available())}")
-        text = (_FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
-        entries = yaml.safe_load(text)["classes"]
+        content = yaml.safe_load((_FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
+        if "join" in content:
+            return cls.joined(name, [cls.load(part) for part in content["join"]])
+        entries = content["classes"]
         return cls(name, tuple(entries), tuple(tuple(c) for c in entries.values()))
+
+    @classmethod
+    def joined(cls, name: str, parts: Sequence[LabelMap]) -> LabelMap:
+        """The classes of several maps, one after the other; a name that comes again is one class.
+
+        Ids and colours of a class are those of the first map that has it.
+
+        Raises:
+            LabelMapError: Two classes have one colour, or there are too many or none.
+        """
+        colours: dict[str, tuple[int, int, int]] = {}
+        owners: dict[tuple[int, int, int], str] = {}
+        for part in parts:
+            for one, colour in zip(part.classes, part.colours, strict=True):
+                owner = owners.setdefault(colours.setdefault(one, colour), one)
+                if owner != one:
+                    raise LabelMapError(f"{name}: {owner} and {one} have one colour, {colour}")
+        return cls(name, tuple(colours), tuple(colours.values()))
 
     @classmethod
     def of_classes(cls, classes: Mapping[int, str]) -> LabelMap:
@@ -125,6 +148,21 @@ class LabelMap:
                 f"{self.name} has no class {class_name!r}, it has: {', '.join(self.classes)}"
             )
         return self.classes.index(class_name)
+
+    def translation(self, other: LabelMap) -> npt.NDArray[np.uint8]:
+        """What each id is in a map that has all classes of this one, by name.
+
+        Returns:
+            (256,) uint8; 255 and ids without a class become 255.
+
+        Raises:
+            LabelMapError: The other map lacks a class, which is named.
+        """
+        if lacking := [one for one in self.classes if one not in other.classes]:
+            raise LabelMapError(f"{other.name} lacks {', '.join(lacking)} of {self.name}")
+        table = np.full(256, UNLABELLED, np.uint8)
+        table[: len(self)] = [other.classes.index(one) for one in self.classes]
+        return table
 
     def colourise(self, mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Paint a mask: (H, W) uint8 ids to (H, W, 3) uint8 RGB; ids without a class are black."""

@@ -2,7 +2,13 @@
 
 from mtl_training.commands.base import Command
 from mtl_training.commands.labelling import PROTOCOL, PSEUDO_LABEL
-from mtl_training.commands.measuring import EVALUATE, EXPORT, QUANTIZE, ROBUSTNESS
+from mtl_training.commands.measuring import (
+    EVALUATE,
+    EXPORT,
+    PLAUSIBILITY,
+    QUANTIZE,
+    ROBUSTNESS,
+)
 from mtl_training.commands.studies import AFFINITY, EXPERIMENT, TOY
 from mtl_training.commands.training import STUDENT, TEACHER
 
@@ -14,6 +20,7 @@ ALL: tuple[Command, ...] = (
     STUDENT,
     EVALUATE,
     ROBUSTNESS,
+    PLAUSIBILITY,
     EXPORT,
     QUANTIZE,
     EXPERIMENT,

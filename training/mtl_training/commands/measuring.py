@@ -1,4 +1,4 @@
-"""`mtl-train evaluate`, `mtl-train robustness`, `mtl-train export` and `mtl-train quantize`."""
+"""`mtl-train evaluate`, `robustness`, `plausibility`, `export` and `quantize`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from mtl_training.commands.base import Command
 from mtl_training.evaluate import data_config, evaluate_file
 from mtl_training.files import write_json
 from mtl_training.models import open_model
+from mtl_training.plausibility import GROUND, plausibility_of_file
 from mtl_training.quantize import Calibration, quantize
 from mtl_training.release import release
 from mtl_training.robustness.job import Job
@@ -64,6 +65,22 @@ def _robustness(args: Namespace) -> None:
     print(f"{markdown(job.run(args.out))}\n{args.out}")
 
 
+def _plausibility_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("model", type=Path, help=_MODEL)
+    parser.add_argument("data", help="folder or file of a data set with true classes")
+    parser.add_argument("--split", default="", help="which part of the data, such as val")
+    parser.add_argument(
+        "--ground", default=GROUND, help=f"class that is a plane (default {GROUND})"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for the report")
+    parser.add_argument("--device", default="cpu", help="where torch runs a checkpoint")
+
+
+def _plausibility(args: Namespace) -> None:
+    plausibility_of_file(args.model, args.data, args.split, args.out, args.ground, args.device)
+    print((args.out / "plausibility.md").read_text(encoding="utf-8"))
+
+
 def _export_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="weights.safetensors or folder of a finished run")
     parser.add_argument("data", help=f"what the card's figures are measured on: {_DATA}")
@@ -111,6 +128,12 @@ ROBUSTNESS = Command(
     "measure a model and its confidence under changed conditions",
     _robustness_arguments,
     _robustness,
+)
+PLAUSIBILITY = Command(
+    "plausibility",
+    "judge depth where there is no truth of it, by true classes",
+    _plausibility_arguments,
+    _plausibility,
 )
 EXPORT = Command("export", "write a finished run as ONNX with its card", _export_arguments, _export)
 QUANTIZE = Command(

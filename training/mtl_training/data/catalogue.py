@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mtl_core.card import CLASSES
+from mtl_core.errors import LabelMapError
 from mtl_core.labels import LabelMap
 from mtl_training.config import DataConfig
 from mtl_training.data import nyuv2_mat, recording
@@ -20,6 +21,7 @@ from mtl_training.data.nyuv2_mat import NYUv2Mat
 from mtl_training.data.recording import Recording
 from mtl_training.data.rooms import FixedRooms, HeldOutRooms, Rooms
 from mtl_training.data.source import SampleSource
+from mtl_training.data.translated import in_classes
 from mtl_training.errors import ConfigError, DatasetError
 
 HELD_OUT_FRAMES = 6
@@ -64,13 +66,13 @@ class FileSource:
         return self.open(root, data.split, self._classes(data, root))
 
     def _classes(self, data: DataConfig, root: Path) -> str:
+        """What is asked for, else the first that can be translated into it, else the usual."""
         offered = self.classes(root)
-        if data.classes and data.classes not in offered:
-            raise ConfigError(
-                f"source {data.source!r} offers the classes {', '.join(offered) or 'of its own'}, "
-                f"got {data.classes!r}"
-            )
-        return data.classes or next(iter(offered), "")
+        if not data.classes or data.classes in offered:
+            return data.classes or next(iter(offered), "")
+        wanted = set(LabelMap.load(data.classes).classes)
+        contained = (one for one in offered if wanted.issuperset(LabelMap.load(one).classes))
+        return next(contained, next(iter(offered), ""))
 
 
 def _npy_classes(root: Path) -> tuple[str, ...]:
@@ -150,7 +152,7 @@ SOURCES: Mapping[str, Callable[[DataConfig, View | None, int], SampleSource]] = 
 
 
 def open_source(data: DataConfig, view: View | None = None, seed: int = 0) -> SampleSource:
-    """Open a data set.
+    """Open a data set, in the classes that are asked for.
 
     Args:
         data: Which; its `protocol` and `pseudo` are not looked at.
@@ -158,12 +160,34 @@ def open_source(data: DataConfig, view: View | None = None, seed: int = 0) -> Sa
         seed: Of synthetic sources.
 
     Raises:
-        ConfigError: The source or its classes are unknown, or it lacks a root or a view.
+        ConfigError: The source or its classes are unknown, it has a class that these lack, or it
+            lacks a root or a view.
         DatasetError: The data are absent or damaged.
     """
     if data.source not in SOURCES:
         raise ConfigError(f"unknown source {data.source!r}, known: {', '.join(SOURCES)}")
-    return SOURCES[data.source](data, view, seed)
+    try:
+        source = SOURCES[data.source](data, view, seed)
+        return in_classes(source, LabelMap.load(data.classes)) if data.classes else source
+    except LabelMapError as err:
+        raise ConfigError(f"source {data.source!r}, classes {data.classes!r}: {err}") from err
+
+
+def with_classes_of(data: DataConfig, label_map: LabelMap | None) -> DataConfig:
+    """The same data in a model's classes, where these have all of theirs; else as they are.
+
+    Raises:
+        DatasetError: The data are absent or damaged.
+    """
+    if label_map is None:
+        return data
+    wanted = replace(data, classes=label_map.name)
+    try:
+        open_source(wanted)
+    except ConfigError:
+        # Depth can be compared whatever the classes are; `check_same_classes` says where not.
+        return data
+    return wanted
 
 
 def check_same_classes(

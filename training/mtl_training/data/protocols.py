@@ -22,7 +22,7 @@ import numpy as np
 from mtl_core.labels import LabelMap
 from mtl_training.data.files import read_json
 from mtl_training.data.sample import Sample
-from mtl_training.data.source import SampleSource
+from mtl_training.data.source import SampleSource, scenes_of
 from mtl_training.errors import ConfigError, DatasetError
 from mtl_training.files import write_json
 from mtl_training.randomness import rng_for
@@ -166,16 +166,11 @@ def assign(source: SampleSource, imbalance: Imbalance) -> Assignment:
 
 def blocks_of(source: SampleSource, size: int) -> list[Block]:
     """The source's samples by scene, else in runs of `size`; the last may be shorter."""
-    keys = _scenes(source) or [str(index // size) for index in range(len(source))]
+    keys = scenes_of(source) or [str(index // size) for index in range(len(source))]
     blocks: dict[str, list[str]] = {}
     for key, name in zip(keys, source.names, strict=True):
         blocks.setdefault(key, []).append(name)
     return [tuple(names) for names in blocks.values()]
-
-
-def _scenes(source: SampleSource) -> Sequence[str] | None:
-    scenes: Sequence[str] | None = getattr(source, "scenes", None)
-    return scenes
 
 
 def _fraction(
@@ -274,7 +269,7 @@ class Subset:
     @cached_property
     def scenes(self) -> Block | None:
         """The samples' scenes; None where the source does not know them."""
-        scenes = _scenes(self.source)
+        scenes = scenes_of(self.source)
         return None if scenes is None else tuple(scenes[index] for index in self.indices)
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,18 +103,22 @@ def check_label_map(source: SampleSource, config: TrainConfig) -> None:
 
 def _weighted(task: Task, sources: Sequence[SampleSource]) -> Task:
     """The task with its classes weighed by their frequency in the true labels."""
-    counts = [
-        found
-        for source in sources
-        for index in source.labelled(task.name)
-        if (found := task.counts(source.sample(index).truth[task.name])) is not None
-    ]
-    return task.weighted(class_weights(np.sum(counts, axis=0))) if counts else task
+    shares = [found for source in sources for found in _class_shares(task, source)]
+    return task.weighted(class_weights(np.sum(shares, axis=0))) if shares else task
 
 
-def class_weights(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """Root of the median count over a class's own, between 0.3 and 3; 1 for a class unseen."""
-    seen = counts > 0
-    middle = np.median(counts[seen]) if seen.any() else 1.0
-    weights: npt.NDArray[np.float64] = np.sqrt(middle / np.where(seen, counts, middle))
+def _class_shares(task: Task, source: SampleSource) -> Iterator[npt.NDArray[np.float64]]:
+    """Of each image with truth, (classes,): shares of it, since all are trained on at one size."""
+    for index in source.labelled(task.name):
+        labels = source.sample(index).truth[task.name]
+        counts = task.counts(labels)
+        if counts is not None:
+            yield counts / labels.size
+
+
+def class_weights(amounts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Root of the median amount over a class's own, between 0.3 and 3; 1 for a class unseen."""
+    seen = amounts > 0
+    middle = np.median(amounts[seen]) if seen.any() else 1.0
+    weights: npt.NDArray[np.float64] = np.sqrt(middle / np.where(seen, amounts, middle))
     return np.clip(weights, 0.3, 3.0)

@@ -9,13 +9,13 @@ from typing import Any
 import cv2
 import numpy as np
 
-from mtl_core.draw import Bgr, contact_sheet
+from mtl_core.draw import Bgr
 from mtl_training.config import LossConfig
 from mtl_training.data.source import SampleSource
 from mtl_training.evaluate import json_types
 from mtl_training.files import write_json, write_text
 from mtl_training.markdown import row
-from mtl_training.pictures import tiles, write_picture
+from mtl_training.pictures import save_sheet
 from mtl_training.plots import new_figure, reliability, save
 from mtl_training.pseudo.quality import BINS, Judge, judge_all
 from mtl_training.pseudo.selection import quantised
@@ -108,12 +108,12 @@ def _section(name: str, figures: Mapping[str, Any], worst: Mapping[str, float]) 
         "",
         "| images | coverage | accuracy kept | accuracy all | ECE |",
         "|---|---|---|---|---|",
-        _row([figures[k] for k in ("images", "coverage", "accuracy_kept", "accuracy_all", "ece")]),
+        row(*(figures[k] for k in ("images", "coverage", "accuracy_kept", "accuracy_all", "ece"))),
         "",
         f"| | {' | '.join(simple)} |",
         "|---" * (len(simple) + 1) + "|",
-        _row(["kept", *(figures["kept"][key] for key in simple)]),
-        _row(["all", *simple.values()]),
+        row("kept", *(figures["kept"][key] for key in simple)),
+        row("all", *simple.values()),
         "",
         f"![reliability](reliability-{name}.png)",
         "",
@@ -130,20 +130,10 @@ def _groups(name: str, groups: Mapping[str, Mapping[str, float | None]]) -> list
         "",
         "| class | threshold | coverage | accuracy kept | share of truth | of truth and pseudo |",
         "|---|---|---|---|---|---|",
-        *(_row([group, *(figures[key] for key in keys)]) for group, figures in groups.items()),
+        *(row(group, *(figures[key] for key in keys)) for group, figures in groups.items()),
         "",
         f"![classes](classes-{name}.png)",
     ]
-
-
-def _row(cells: Sequence[Any]) -> str:
-    return row(*map(_cell, cells))
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def _plot_reliability(one: Judge, path: Path) -> None:
@@ -176,8 +166,7 @@ def _draw_worst(one: Judge, store: PseudoStore, whole: SampleSource, path: Path)
     rows = [_pictures(one, store, whole, index) for index in one.worst(WORST)]
     if not rows:
         return
-    titles = ("image", "truth", "pseudo-label", "confidence, blue: unused")
-    write_picture(path, contact_sheet(tiles(rows), titles))
+    save_sheet(rows, ("image", "truth", "pseudo-label", "confidence, blue: unused"), path)
 
 
 def _pictures(one: Judge, store: PseudoStore, whole: SampleSource, index: int) -> list[Bgr]:

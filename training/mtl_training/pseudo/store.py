@@ -18,10 +18,9 @@ from urllib.parse import quote
 import numpy as np
 import numpy.typing as npt
 
-from mtl_core.labels import LabelMap
 from mtl_training.config import DataConfig, LossConfig
 from mtl_training.data.sample import PseudoLabel, Sample
-from mtl_training.data.source import SampleSource
+from mtl_training.data.source import SampleSource, Wrapped
 from mtl_training.errors import DatasetError, ResumeError
 from mtl_training.files import atomic, remove_orphans
 from mtl_training.pseudo.record import RECORD, Recipe, Record, described
@@ -219,7 +218,7 @@ def _unpacked(task: Task, arrays: Mapping[str, npt.NDArray[Any]]) -> PseudoLabel
     return PseudoLabel(task.unpacked(arrays), LEVELS[arrays["confidence"]])
 
 
-class Filtered:
+class Filtered(Wrapped):
     """A source whose own pseudo-labels, such as a recording's, are used as the settings say.
 
     Of these there are no histograms, so that `pseudo_threshold` holds for all groups.
@@ -231,40 +230,14 @@ class Filtered:
     """
 
     def __init__(self, source: SampleSource, tasks: Iterable[Task], losses: LossConfig) -> None:
-        self._source, self._losses = source, losses
+        super().__init__(source)
+        self._losses = losses
         least = np.float32(losses.pseudo_threshold)
         self._own = [(task, np.full(len(task.group_names), least)) for task in tasks]
 
-    @property
-    def label_map(self) -> LabelMap | None:
-        """See `SampleSource`."""
-        return self._source.label_map
-
-    @property
-    def names(self) -> Sequence[str]:
-        """See `SampleSource`."""
-        return self._source.names
-
-    @property
-    def tasks(self) -> frozenset[str]:
-        """Tasks that samples have ground truth of."""
-        return self._source.tasks
-
-    def __len__(self) -> int:
-        """Samples."""
-        return len(self._source)
-
-    def labelled(self, task: str) -> Sequence[int]:
-        """See `SampleSource.labelled`."""
-        return self._source.labelled(task)
-
-    def pseudo_labelled(self, task: str) -> Sequence[int]:
-        """See `SampleSource.pseudo_labelled`."""
-        return self._source.pseudo_labelled(task)
-
     def sample(self, index: int, epoch: int = 0) -> Sample:
         """See `SampleSource.sample`."""
-        sample = self._source.sample(index, epoch)
+        sample = super().sample(index, epoch)
         used = {
             task.name: self._chosen(task, sample.pseudo[task.name], least, sample.name)
             for task, least in self._own
