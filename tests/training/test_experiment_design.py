@@ -112,6 +112,9 @@ def test_who_learns_one_task_of_several_has_its_weight_alone(tiny):
     assert [s.trained.config.losses.task_weights for s in job.students] == [{}, {"depth": 0.3}]
     assert both.lacking == ("segmentation",)
     assert both.teacher_config(next(iter(both.teachers)), 0).losses.task_weights == {}
+    alone = with_methods(both, alone={"tasks": {"names": ["segmentation"]}})
+    (config,) = alone.student_configs("alone", 0)
+    assert (config.tasks.names, config.losses.task_weights) == (("segmentation",), {})
 
 
 def test_the_ceiling_has_no_protocol(tiny):

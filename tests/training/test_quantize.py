@@ -121,6 +121,9 @@ def test_what_runs_has_the_stem_and_the_ends_in_float_and_nothing_else(int8, tmp
     graph = onnx.load(tmp_path / "optimised.onnx", load_external_data=False).graph
     count = Counter(node.op_type for node in graph.node)
     assert (count["QLinearConv"], count["Conv"]) == (63, 5)
+    first = next(i for i, node in enumerate(graph.node) if node.op_type == "QuantizeLinear")
+    assert sum(node.op_type == "Conv" for node in graph.node[:first]) == 3
+    assert not any(node.op_type.startswith("QLinear") for node in graph.node[:first])
 
 
 def test_it_is_small_and_names_no_path(student, int8):

@@ -148,8 +148,9 @@ class LossConfig(Settings):
         pseudo_share: In each group (class), at least this share of pixels is kept all the same,
             the most confident ones.
         pseudo_hard: Take the most likely class as if it were certain.
-        pseudo_noise: Share of pixels whose pseudo-label is made that of another pixel of the image,
-            the same ones each time: what wrong labels cost, for studies.
+        pseudo_noise: Share of the pseudo-labels in use that are made those of another pixel of the
+            image, the same ones each time: what wrong labels cost, for studies. Some of these
+            pixels are of one class, so that fewer become wrong.
         consistency: Factor of the weak-to-strong consistency with the averaged network; 0 = off.
         consistency_threshold: Least confidence of the averaged network's own answers.
         modality_dropout: Probability with which a teacher's input is left out.

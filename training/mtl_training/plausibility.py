@@ -18,7 +18,6 @@ from rich.console import Console
 from rich.progress import track
 
 from mtl_core.draw import Bgr, colour_depth
-from mtl_core.images import ColourImage
 from mtl_core.interface import STRIDE
 from mtl_core.labels import LabelMap
 from mtl_core.model import Model
@@ -27,7 +26,7 @@ from mtl_training.data.catalogue import open_source
 from mtl_training.data.files import Floats, Mask
 from mtl_training.data.source import SampleSource
 from mtl_training.errors import ConfigError, DatasetError
-from mtl_training.evaluate import data_config, json_types
+from mtl_training.evaluate import data_config, json_types, predicted
 from mtl_training.files import write_json, write_text
 from mtl_training.markdown import row
 from mtl_training.models import open_model
@@ -104,7 +103,7 @@ class Plausibility:
             depth: (H, W) float32, metres.
             mask: (H, W) uint8, true ids, 255 = none.
         """
-        # What lies between is interpolated: the network's grid is no finer.
+        # Every fourth pixel: of images as large as the network's input, near ones are interpolated.
         depth, mask = depth[::STRIDE, ::STRIDE], mask[::STRIDE, ::STRIDE]
         found = {name: mask == index for index, name in enumerate(self._label_map.classes)}
         for name, where in found.items():
@@ -197,8 +196,7 @@ def plausibility(
     quiet = Console(stderr=True)
     for number, index in enumerate(track(indices, "depth", console=quiet, transient=True)):
         sample = source.sample(index)
-        fx = sample.intrinsics.fx if sample.intrinsics else None
-        depth = predictor.predict(ColourImage(sample.image, "rgb"), fx).depth()
+        depth = predicted(predictor, sample).depth()
         mask = sample.truth["segmentation"]
         gathered.add(depth, mask)
         if number in shown:
@@ -236,7 +234,7 @@ def markdown(found: Mapping[str, Any]) -> str:
         "",
         f"`{found['model']}` on {found['images']} images with true classes. There is no true "
         "depth: nothing here is an error in metres, and nothing says whether the scale is right. "
-        f"The network says {found['max_depth_m']:g} m at most for a camera that it does not know.",
+        f"The network says {found['max_depth_m']:g} m at most at its canonical focal length.",
         "",
         "| class | images | lower quartile, m | median, m | upper quartile, m |",
         "|---|---|---|---|---|",

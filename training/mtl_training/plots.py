@@ -16,9 +16,6 @@ from matplotlib.figure import Figure
 from mtl_training.files import atomic
 from mtl_training.statistics import Estimate, estimate
 
-TILE = 240
-"""Width of a picture on a sheet, pixels."""
-
 
 def new_figure(columns: int = 1, rows: int = 1, size: float = 4.2) -> tuple[Figure, list[Axes]]:
     """A figure with a grid of axes, row by row.

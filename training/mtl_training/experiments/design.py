@@ -236,9 +236,7 @@ class Experiment(Settings):
             ConfigError: A change names an unknown setting, or sets an impossible value.
         """
         method = self.methods[name]
-        base = self._base("student", seed, self.student)
-        config = parse_config(TrainConfig, merged(base, method.fields), f"methods.{name}")
-        names = config.tasks.names
+        config, names = self._changed("student", seed, self.student, method, f"methods.{name}")
         groups = [(task,) for task in names] if method.one_per_task else [names]
         return [learning(config, group) for group in groups]
 
@@ -249,10 +247,19 @@ class Experiment(Settings):
             ConfigError: A change names an unknown setting, or sets an impossible value.
         """
         recipe, design = self.teacher or self.student, self.teachers[name]
-        inputs = {"network": {"inputs": list(design.inputs)}}
-        base = merged(self._base("teacher", seed, recipe), inputs)
-        config = parse_config(TrainConfig, merged(base, design.fields), f"teachers.{name}")
-        return config if "names" in design.tasks else learning(config, self.lacking)
+        told = replace(design, network={"inputs": list(design.inputs), **design.network})
+        config, names = self._changed("teacher", seed, recipe, told, f"teachers.{name}")
+        return learning(config, names if "names" in design.tasks else self.lacking)
+
+    def _changed(
+        self, role: Role, seed: int, recipe: Recipe, changes: Changes, where: str
+    ) -> tuple[TrainConfig, Sequence[str]]:
+        """A recipe with changes, as it is for all tasks; and the tasks that are to be learned."""
+        fields = changes.fields
+        names = fields["tasks"].get("names", list(self.tasks.names))
+        fields["tasks"] = {k: v for k, v in fields["tasks"].items() if k != "names"}
+        base = self._base(role, seed, recipe)
+        return parse_config(TrainConfig, merged(base, fields), where), names
 
     @property
     def lacking(self) -> tuple[str, ...]:

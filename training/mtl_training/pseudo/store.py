@@ -32,6 +32,7 @@ from mtl_training.pseudo.selection import (
     thresholds,
     usable,
 )
+from mtl_training.randomness import rng_for
 from mtl_training.settings import config_fields
 from mtl_training.tasks.base import Task
 
@@ -250,7 +251,7 @@ class Filtered(Wrapped):
     ) -> PseudoLabel:
         kept = confident(task, label, least)
         if self._losses.pseudo_noise:
-            rng = np.random.default_rng(list(name.encode()))
+            rng = rng_for(0, f"{task.name}/{name}")
             kept = shuffled(kept, self._losses.pseudo_noise, rng)
         return replace(kept, value=task.hardened(kept.value)) if self._losses.pseudo_hard else kept
 

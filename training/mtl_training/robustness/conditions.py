@@ -140,7 +140,8 @@ class NarrowerLens(Change):
 
     Attributes:
         zoom: That focal length over the sample's, both in shares of the image's width.
-        told: Whether the predictor is told the focal length.
+        told: Whether the predictor is told of it; else it is told the focal length of before, as a
+            share of the width.
     """
 
     zoom: float
@@ -156,9 +157,11 @@ class NarrowerLens(Change):
 
     def camera(self, sample: Sample) -> Intrinsics | None:
         """See `Change.camera`."""
-        window = self._window(sample)
-        if sample.intrinsics is None or not self.told:
+        if sample.intrinsics is None:
             return None
+        window = self._window(sample)
+        if not self.told:
+            return sample.intrinsics.resized(window.width, window.height)
         return sample.intrinsics.cropped(window.left, window.top, window.width, window.height)
 
     def _window(self, sample: Sample) -> Window:
