@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import suppress
 from typing import Any
 
 from mtl_perception import environment
+from mtl_perception.process import hold_signals, spin_until_signal
 
+hold_signals()  # a KeyboardInterrupt that comes while rclpy cleans up is lost
 environment.prepare()  # before rclpy is imported
 
 import rclpy  # noqa: E402
-from rclpy.executors import ExternalShutdownException  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy  # noqa: E402
+from rclpy.signals import SignalHandlerOptions  # noqa: E402
 from vision_msgs.msg import LabelInfo  # noqa: E402
 
 QOS = QoSProfile(
@@ -39,10 +40,10 @@ def tell(message: LabelInfo) -> None:
 
 
 def main() -> int:
-    with suppress(KeyboardInterrupt, ExternalShutdownException), rclpy.init(args=sys.argv):
+    with rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO):
         node = rclpy.create_node("label_info_reader")
         node.create_subscription(LabelInfo, "label_info", tell, QOS)
-        rclpy.spin(node)
+        spin_until_signal(node)
     return 0
 
 
