@@ -17,7 +17,7 @@ from mtl_core.labels import LabelMap
 from mtl_core.prediction import Prediction
 from mtl_core.predictor import Letterbox
 from mtl_core.rooms import Room
-from mtl_training.data.sample import Sample
+from mtl_training.data.sample import PseudoLabel, Sample
 from mtl_training.pseudo.calibrate import Observations
 from mtl_training.pseudo.generate import Origin
 from mtl_training.tasks.depth import Depth
@@ -164,3 +164,25 @@ def overconfident_depths(rng, t):
     depth = outputs["depth"].numpy().ravel()
     truth = depth * np.exp(rng.laplace(size=N) * np.exp(log_scale))
     return Observations((outputs,), truth.astype(np.float32))
+
+
+def probabilities(rng, h=6, w=8):
+    logits = rng.normal(size=(h, w, len(LABEL_MAP))) * 3
+    shares = np.exp(logits)
+    return (shares / shares.sum(axis=2, keepdims=True)).astype(np.float32)
+
+
+def value_of(task, rng, h=6, w=8):
+    if task is SEGMENTATION:
+        return probabilities(rng, h, w)
+    if task is DEPTH:
+        return rng.uniform(0.3, 12, (h, w, 1)).astype(np.float32)
+    vectors = rng.normal(size=(h, w, 3)).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=2, keepdims=True)
+
+
+def label_of(task, seed=0, h=6, w=8):
+    rng = np.random.default_rng(seed)
+    value = value_of(task, rng, h, w)
+    confidence = value.max(axis=2) if task is SEGMENTATION else rng.uniform(0, 1, (h, w))
+    return PseudoLabel(value, confidence.astype(np.float32))
