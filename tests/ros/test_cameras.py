@@ -53,9 +53,9 @@ def status_of(peer: Peer, name: str) -> DiagnosticStatus:
         said = [status for status in peer.statuses if status.name == f"/student: {name}"]
         newest = {v.key: v.value for v in said[-1].values} if said else {}
         done = newest and int(newest["received"]) == sum(int(newest[key]) for key in OUTCOMES)
-        return said[-1] if done else None
+        return said[-1] if done and peer.reported_ns > asked_ns else None
 
-    peer.statuses.clear()
+    asked_ns = peer.ros.get_clock().now().nanoseconds  # older ones may still be under way
     return peer.wait(settled, f"settled report on {name}")
 
 
