@@ -48,17 +48,48 @@ def losses_of(learner, batch, step=0):
     return {k: v.item() for k, v in learner(batch, step, copy.deepcopy(learner.network)).items()}
 
 
-def test_the_total_is_truth_plus_weighted_pseudo_labels(config, batch):
+def pooled(got, batch, truth=1.0, pseudo=1.0):
+    """Of the mean losses of segmentation, the mean over its pixels with those weights each."""
+    known = (batch["truth"]["segmentation"] != 255).float().mean().item()
+    used = pseudo * (batch["weight"]["segmentation"] > 0).float().mean().item()
+    both = truth * got["segmentation"] * known + got["segmentation_pseudo"] * used
+    return both / (known + used)
+
+
+def test_a_task_s_loss_is_the_mean_over_pixels_with_truth_and_with_pseudo_labels(config, batch):
+    batch["truth"]["segmentation"][1:] = 255
     got = losses_of(learner_of(config, pseudo_weight=0.3), batch)
-    expected = got["segmentation"] + 0.3 * got["segmentation_pseudo"] + got["depth"]
+    expected = pooled(got, batch, pseudo=0.3) + got["depth"]
     assert got[TOTAL] == pytest.approx(expected, rel=1e-5)
     assert "depth_pseudo" not in got
 
 
+def test_a_batch_s_images_weigh_alike_however_few_of_them_have_truth(config, batch):
+    """The gradient of an image does not depend on what kind of label the other ones have."""
+    batch["weight"]["segmentation"] = torch.ones(4, 16, 24)
+    batch["weight"]["segmentation"][0] = 0
+    batch["truth"]["segmentation"][1:] = 255
+    batch["truth"]["depth"][:] = 0
+    learner = learner_of(config)
+    whole = learner(batch, 0, learner.network)[TOTAL].item()
+
+    def alone(i):
+        part = {
+            "image": batch["image"][i : i + 1],
+            **{
+                key: {name: planes[i : i + 1] for name, planes in batch[key].items()}
+                for key in ("truth", "value", "weight")
+            },
+        }
+        return learner(part, 0, learner.network)[TOTAL].item()
+
+    assert whole == pytest.approx(sum(map(alone, range(4))) / 4, rel=1e-5)
+
+
 def test_task_weights_and_balance_multiply_what_they_name(config, batch):
-    learner = learner_of(config, {"depth": 2.0}, task_weights={"segmentation": 0.5})
+    learner = learner_of(config, {"segmentation": 3.0}, task_weights={"depth": 0.5})
     got = losses_of(learner, batch)
-    expected = 0.5 * (got["segmentation"] + got["segmentation_pseudo"]) + 2.0 * got["depth"]
+    expected = pooled(got, batch, truth=3.0) + 0.5 * got["depth"]
     assert got[TOTAL] == pytest.approx(expected, rel=1e-5)
 
 
@@ -69,7 +100,7 @@ def test_kendall_s_weights_are_learned_and_start_at_one(config, batch):
     assert losses[TOTAL].item() == pytest.approx(equal[TOTAL], rel=1e-5)
     losses[TOTAL].backward()
     assert list(learner.log_variance) == ["segmentation"], "depth has an uncertainty of its own"
-    loss = equal["segmentation"] + equal["segmentation_pseudo"]
+    loss = pooled(equal, batch)
     got = learner.log_variance["segmentation"].grad.item()
     assert got == pytest.approx(1 - loss, rel=1e-4), "d/ds of exp(-s) loss + s"
 

@@ -143,7 +143,10 @@ class LossConfig(Settings):
         class_weighting: `equal`, or `frequency`: the median frequency of a class over its own, over
             the true labels, its square root, between 0.3 and 3.
         task_weights: Factor for each task's loss, 1 where none is given.
-        pseudo_weight: Factor of losses against pseudo-labels.
+        pseudo_weight: What a pixel's pseudo-label weighs, where one of truth weighs 1. A task's loss is
+            the mean over both, so that it does not grow where there are both.
+        pseudo_everywhere: Use pseudo-labels where there is truth, too (distillation, Hinton et al.,
+            2015), of folders that were labelled everywhere; not only where it lacks.
         pseudo_threshold: Least confidence of a pseudo-label.
         pseudo_share: In each group (class), at least this share of pixels is kept all the same,
             the most confident ones.
@@ -160,6 +163,7 @@ class LossConfig(Settings):
     class_weighting: Literal["equal", "frequency"] = "equal"
     task_weights: dict[str, float] = field(default_factory=dict)
     pseudo_weight: float = 1.0
+    pseudo_everywhere: bool = False
     pseudo_threshold: float = 0.5
     pseudo_share: float = 0.0
     pseudo_hard: bool = False

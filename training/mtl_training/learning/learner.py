@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -18,6 +20,23 @@ from mtl_training.tasks.base import SignalEncoder, Task
 
 TOTAL = "total"
 """Key of what is minimised, beside the losses by task."""
+
+
+_NO_AREA = 1e-9
+"""Below any share that a pixel can have of a batch."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A mean loss over some pixels of a batch.
+
+    Attributes:
+        loss: ().
+        area: (), the share of the batch's pixels that it is the mean of.
+    """
+
+    loss: Tensor
+    area: Tensor
 
 
 class Learner(nn.Module):
@@ -77,23 +96,34 @@ class Learner(nn.Module):
         if self._losses.consistency:
             harder = self._harder(image, signals, truth, averaged, generator)
         raw, raw_harder = self._asked(image, shown, harder, generator)
-        losses = {
-            task.name: self._fair(
-                task.loss(raw[task.name], truth[task.name]), task.count(truth[task.name])
-            )
-            for task in self._tasks
-        }
-        sums = {name: self._weight(name) * loss for name, loss in losses.items()}
-        for name, loss in self._pseudo(raw, batch).items():
-            losses[f"{name}_pseudo"] = loss
-            sums[name] = sums[name] + self._losses.pseudo_weight * loss
+        losses: dict[str, Tensor] = {}
+        sums: dict[str, Tensor] = {}
+        for task in self._tasks:
+            parts = self._parts(task, raw[task.name], batch)
+            losses.update({name: self._pooled(part) for name, part in parts.items()})
+            sums[task.name] = self._pooled(*self._weighed(task.name, parts))
         for name, loss in self._consistency(raw_harder, harder).items():
             losses[f"{name}_consistency"] = loss
             sums[name] = sums[name] + self._losses.consistency * loss
         return {**losses, TOTAL: self._total(sums)}
 
-    def _weight(self, name: str) -> float:
-        return self._balance.get(name, 1.0)
+    def _parts(self, task: Task, raw: Tensor, batch: Batch) -> dict[str, Part]:
+        """What is learned of truth and, if there are any, of pseudo-labels, by the log's names."""
+        name, truth = task.name, batch["truth"][task.name]
+        area = task.count(truth) / math.prod(truth.shape[:3])
+        parts = {name: Part(task.loss(raw, truth), area)}
+        if name in batch["value"]:
+            pseudo = _against(task, raw, batch["value"][name], batch["weight"][name])
+            parts[f"{name}_pseudo"] = pseudo
+        return parts
+
+    def _weighed(self, name: str, parts: Mapping[str, Part]) -> Iterator[Part]:
+        """A pixel with a pseudo-label weighs `pseudo_weight` as much as one with truth."""
+        for key, part in parts.items():
+            if key == name:
+                yield replace(part, loss=self._balance.get(name, 1.0) * part.loss)
+            else:
+                yield replace(part, area=self._losses.pseudo_weight * part.area)
 
     def _signals(self, truth: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The inputs beside the image."""
@@ -112,26 +142,13 @@ class Learner(nn.Module):
             kept[name] = torch.where(gone, nothing, signal)
         return kept
 
-    def _pseudo(self, raw: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
-        return {
-            task.name: self._against(
-                task, raw, batch["value"][task.name], batch["weight"][task.name]
-            )
-            for task in self._tasks
-            if task.name in batch["value"]
-        }
-
-    def _against(
-        self, task: Task, raw: Mapping[str, Tensor], value: Tensor, weight: Tensor
-    ) -> Tensor:
-        return self._fair(task.pseudo_loss(raw[task.name], value, weight), (weight > 0).sum())
-
-    def _fair(self, loss: Tensor, count: Tensor) -> Tensor:
-        """A mean over this device's pixels as its part of the mean over all devices' pixels."""
-        if self._fabric is None:
-            return loss
-        everywhere = cast(Tensor, self._fabric.all_reduce(count.float(), reduce_op="sum"))
-        return loss * (count * self._fabric.world_size / everywhere.clamp(min=1))
+    def _pooled(self, *parts: Part) -> Tensor:
+        """Of all pixels of all parts, this device's share of the mean over all devices."""
+        total = torch.stack([part.loss * part.area for part in parts]).sum()
+        area = torch.stack([part.area for part in parts]).sum()
+        if self._fabric is not None:
+            area = cast(Tensor, self._fabric.all_reduce(area, reduce_op="mean"))
+        return total / area.clamp(min=_NO_AREA)
 
     def _harder(
         self,
@@ -183,7 +200,9 @@ class Learner(nn.Module):
         if harder is None:
             return {}
         return {
-            task.name: self._against(task, raw, harder.values[task.name], harder.weights[task.name])
+            task.name: self._pooled(
+                _against(task, raw[task.name], harder.values[task.name], harder.weights[task.name])
+            )
             for task in self._tasks
         }
 
@@ -202,6 +221,11 @@ class Learner(nn.Module):
         s = self.log_variance[name]
         tempered: Tensor = loss * torch.exp(-s) + s * (loss.detach() > 0)
         return tempered
+
+
+def _against(task: Task, raw: Tensor, value: Tensor, weight: Tensor) -> Part:
+    """What is learned of values (N, C, h, w) of some confidence (N, h, w)."""
+    return Part(task.pseudo_loss(raw, value, weight), (weight > 0).float().mean())
 
 
 def _lacking(task: Task, truth: Tensor) -> Tensor:

@@ -294,7 +294,8 @@ class WithPseudo(Filtered):
         for one in (one for one in self._tasks if one.name == task):
             stored = frozenset(self._store.record.labelled[task])
             there = {index for index, name in enumerate(self.names) if name in stored}
-            found |= there if one.fills_holes else there - set(self.labelled(task))
+            everywhere = one.fills_holes or self._losses.pseudo_everywhere
+            found |= there if everywhere else there - set(self.labelled(task))
         return sorted(found)
 
     def sample(self, index: int, epoch: int = 0) -> Sample:
@@ -315,7 +316,8 @@ class WithPseudo(Filtered):
         return replace(sample, pseudo={**sample.pseudo, **labels})
 
     def _used(self, task: Task, label: PseudoLabel, sample: Sample) -> PseudoLabel | None:
-        left = usable(task, label, sample.truth.get(task.name))
+        truth = None if self._losses.pseudo_everywhere else sample.truth.get(task.name)
+        left = usable(task, label, truth)
         least = self._least[task.name]
         return None if left is None else self._chosen(task, left, least, sample.name)
 
