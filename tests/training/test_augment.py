@@ -14,6 +14,7 @@ from mtl_core.geometry import Intrinsics
 from mtl_core.images import ColourImage
 from mtl_core.predictor import Letterbox
 from mtl_training.data.augment import Augmentation, jitter
+from mtl_training.data.degradation import degraded
 from mtl_training.data.loader import Collate
 from mtl_training.data.sample import PseudoLabel, Sample
 from mtl_training.tasks.registry import TASKS, TaskConfig, build_tasks
@@ -226,3 +227,31 @@ def test_what_was_dropped_from_a_pseudo_label_does_not_come_back():
     kept = AUGMENT.zoomed(sample, 1.21, np.array([0.5, 0.5])).sample.pseudo["depth"].confidence
     assert set(np.unique(kept > 0)) == {False, True}
     assert kept[kept > 0].min() > 0.4
+
+
+def busy_image():
+    return np.random.default_rng(0).integers(0, 256, (24, 640, 3), np.uint8)
+
+
+def test_images_are_degraded_as_often_as_asked_each_time_otherwise_and_reproducibly():
+    image = busy_image()
+    kept = image.copy()
+    np.testing.assert_array_equal(degraded(image, 0.0, np.random.default_rng(0)), image)
+    every = [degraded(image, 1.0, np.random.default_rng(seed)) for seed in (0, 0, 1)]
+    np.testing.assert_array_equal(every[0], every[1])
+    assert (every[0] != every[2]).any()
+    assert all(one.shape == image.shape and one.dtype == np.uint8 for one in every)
+    np.testing.assert_array_equal(image, kept, "the image that it was given stays")
+    rng = np.random.default_rng(0)
+    untouched = sum((degraded(image, 0.3, rng) == image).all() for _ in range(400)) / 400
+    assert untouched == pytest.approx(0.7**3, abs=0.08), "none of three, each with 0.3"
+
+
+def test_degrading_leaves_labels_and_place_alone():
+    plain, harder = (
+        replace(AUGMENT, degrade=chance)(wall(), np.random.default_rng(3)) for chance in (0.0, 1.0)
+    )
+    assert (plain.sample.image != harder.sample.image).any()
+    assert plain.sample.intrinsics == harder.sample.intrinsics
+    for name, labels in plain.sample.truth.items():
+        np.testing.assert_array_equal(harder.sample.truth[name], labels)

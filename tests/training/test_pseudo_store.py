@@ -313,6 +313,22 @@ def test_samples_get_pseudo_labels_only_where_they_lack_truth(tmp_path):
     assert "depth" not in both.sample(1).pseudo
 
 
+def test_a_student_is_distilled_from_labels_beside_truth_too(tmp_path):
+    source = rooms()
+    finished(tmp_path, source.samples, replace(RECIPE, everywhere=True))
+    losses = LossConfig(pseudo_threshold=0.0, pseudo_everywhere=True)
+    both = WithPseudo(source, tmp_path, TASKS, losses)
+    for task in TASKS:
+        assert both.pseudo_labelled(task.name) == [0, 1, 2, 3] == both.labelled(task.name)
+    found = both.sample(0)
+    assert found.truth.keys() == source.sample(0).truth.keys()
+    stored = PseudoStore.open(tmp_path).read(found.name, TASKS)
+    for task in TASKS:
+        np.testing.assert_array_equal(
+            found.pseudo[task.name].confidence, stored[task.name].confidence
+        )
+
+
 def test_low_confidences_are_dropped_and_hard_labels_are_certain(tmp_path):
     source = without(rooms(), "segmentation", "depth")
     finished(tmp_path, source.samples)

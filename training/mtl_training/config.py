@@ -90,6 +90,7 @@ class ScheduleConfig(Settings):
             predicts at a larger size than it was trained at makes up for that, and costs less to
             train (Touvron et al., "Fixing the train-test resolution discrepancy", NeurIPS 2019).
         max_zoom: Augmentation's largest zoom.
+        degrade: Probability of blur, of noise, and of compression in a view (`data.degradation`).
         start_share: Share that the weights of `start` have in those that are left. The mean of a
             network and what it was tuned to on other data is often better than either on both
             (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022).
@@ -105,10 +106,13 @@ class ScheduleConfig(Settings):
     balanced: bool = False
     crop: tuple[int, ...] = ()
     max_zoom: float = 1.5
+    degrade: float = 0.0
     start_share: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse what cannot train anything."""
+        if not 0 <= self.degrade <= 1:
+            raise ConfigError(f"degrade in [0, 1] expected, got {self.degrade}")
         if not 0 <= self.start_share < 1:
             raise ConfigError(f"start_share in [0, 1) expected, got {self.start_share}")
         if self.crop and (len(self.crop) != 2 or any(n <= 0 or n % 32 for n in self.crop)):
@@ -143,8 +147,8 @@ class LossConfig(Settings):
         class_weighting: `equal`, or `frequency`: the median frequency of a class over its own, over
             the true labels, its square root, between 0.3 and 3.
         task_weights: Factor for each task's loss, 1 where none is given.
-        pseudo_weight: What a pixel's pseudo-label weighs, where one of truth weighs 1. A task's loss is
-            the mean over both, so that it does not grow where there are both.
+        pseudo_weight: What a pixel of a pseudo-label weighs, one of truth being 1. A task's loss
+            is the mean over both, so that it does not grow where there are both.
         pseudo_everywhere: Use pseudo-labels where there is truth, too (distillation, Hinton et al.,
             2015), of folders that were labelled everywhere; not only where it lacks.
         pseudo_threshold: Least confidence of a pseudo-label.

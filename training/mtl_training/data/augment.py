@@ -20,6 +20,7 @@ import numpy.typing as npt
 from mtl_core.geometry import Intrinsics
 from mtl_core.images import resized
 from mtl_core.interface import STRIDE
+from mtl_training.data.degradation import degraded
 from mtl_training.data.sample import PseudoLabel, Sample
 from mtl_training.tasks.base import Task
 
@@ -83,6 +84,7 @@ class Augmentation:
         max_zoom: Zoom is drawn from 1, the whole image filling the view, to this.
         flip: Probability of a mirror image.
         colour: Relative change of brightness, contrast and saturation, at most.
+        degrade: Probability of blur, of noise, and of compression.
     """
 
     tasks: Mapping[str, Task]
@@ -93,6 +95,7 @@ class Augmentation:
     max_zoom: float = 1.5
     flip: float = 0.5
     colour: float = 0.3
+    degrade: float = 0.0
 
     @property
     def size(self) -> tuple[int, int]:
@@ -107,6 +110,8 @@ class Augmentation:
         if rng.uniform() < self.flip:
             view = self.mirrored(view)
         image = jitter(view.sample.image, self.colour, rng)
+        if self.degrade:
+            image = degraded(image, self.degrade, rng)
         return replace(view, sample=replace(view.sample, image=image))
 
     def zoomed(self, sample: Sample, zoom: float, at: npt.NDArray[np.float64]) -> View:

@@ -70,6 +70,7 @@ def gather(config: TrainConfig) -> Material:
         config.tasks.canonical_fx,
         config.schedule.crop,
         config.schedule.max_zoom,
+        degrade=config.schedule.degrade,
     )
     return Material(
         views=Views(sources, augment, config.seed),

@@ -16,13 +16,9 @@ import numpy.typing as npt
 
 from mtl_core.geometry import Intrinsics
 from mtl_training.data.augment import Window
+from mtl_training.data.degradation import Image, blurred, compressed, noisy
 from mtl_training.data.sample import Sample
 from mtl_training.tasks.base import Labels, Task
-
-Image = npt.NDArray[np.uint8]
-
-_WIDTH = 640
-"""Of the images that lengths in pixels are said for, such as a blur's."""
 
 
 class Change:
@@ -69,8 +65,7 @@ class Blur(Change):
 
     def image(self, sample: Sample, rng: np.random.Generator) -> Image:
         """See `Change.image`."""
-        sigma = self.sigma * sample.image.shape[1] / _WIDTH
-        return cv2.GaussianBlur(sample.image, (0, 0), sigma)  # type: ignore[return-value]
+        return blurred(sample.image, self.sigma)
 
 
 @dataclass(frozen=True)
@@ -81,8 +76,7 @@ class Noise(Change):
 
     def image(self, sample: Sample, rng: np.random.Generator) -> Image:
         """See `Change.image`."""
-        noisy = sample.image + rng.normal(0, self.sigma, sample.image.shape)
-        return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+        return noisy(sample.image, self.sigma, rng)
 
 
 @dataclass(frozen=True)
@@ -93,10 +87,7 @@ class Jpeg(Change):
 
     def image(self, sample: Sample, rng: np.random.Generator) -> Image:
         """See `Change.image`."""
-        bgr = np.ascontiguousarray(sample.image[..., ::-1])
-        data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, self.quality])[1]
-        decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
-        return np.ascontiguousarray(decoded[..., ::-1])  # type: ignore[index]
+        return compressed(sample.image, self.quality)
 
 
 @dataclass(frozen=True)
