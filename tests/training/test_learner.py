@@ -51,7 +51,7 @@ def losses_of(learner, batch, step=0):
 def pooled(got, batch, truth=1.0, pseudo=1.0):
     """Of the mean losses of segmentation, the mean over its pixels with those weights each."""
     known = (batch["truth"]["segmentation"] != 255).float().mean().item()
-    used = pseudo * (batch["weight"]["segmentation"] > 0).float().mean().item()
+    used = pseudo * batch["weight"]["segmentation"].mean().item()
     both = truth * got["segmentation"] * known + got["segmentation_pseudo"] * used
     return both / (known + used)
 

@@ -11,6 +11,7 @@ from mtl_training.config import NetworkConfig
 from mtl_training.errors import ConfigError
 from mtl_training.network import build_network
 from mtl_training.networks.efficientnet_lite import VARIANTS, EfficientNetLite
+from mtl_training.networks.fpn import Scene
 from mtl_training.tasks.registry import build_tasks
 
 
@@ -142,3 +143,16 @@ def test_inputs_that_do_not_go_together_are_refused(config, teacher_config):
         built("inverse_depth")
     with pytest.raises(ConfigError, match="inputs: for a teacher, and only for one"):
         replace(config.network, inputs=("depth",))
+
+
+def test_each_place_is_told_of_the_whole_image_and_at_first_of_nothing():
+    torch.manual_seed(0)
+    scene, x = Scene(8), torch.rand(2, 8, 5, 7)
+    torch.testing.assert_close(scene(x), x)
+    torch.nn.init.normal_(scene.spread.weight)
+    changed = x.clone()
+    changed[0, :, 4, 6] += 1.0
+    told = scene(changed) - scene(x) - (changed - x)
+    assert (told[0].std((1, 2)) < 1e-5).all(), "all places are told the same"
+    assert (told[0].abs().amax((1, 2)) > 0).any()
+    assert not told[1].any(), "and only those of that image"

@@ -147,8 +147,8 @@ class LossConfig(Settings):
         class_weighting: `equal`, or `frequency`: the median frequency of a class over its own, over
             the true labels, its square root, between 0.3 and 3.
         task_weights: Factor for each task's loss, 1 where none is given.
-        pseudo_weight: What a pixel of a pseudo-label weighs, one of truth being 1. A task's loss
-            is the mean over both, so that it does not grow where there are both.
+        pseudo_weight: What a pixel of a certain pseudo-label weighs, one of truth being 1; what is
+            half sure weighs half of it. A task's loss is the mean over all of these pixels.
         pseudo_everywhere: Use pseudo-labels where there is truth, too (distillation, Hinton et al.,
             2015), of folders that were labelled everywhere; not only where it lacks.
         pseudo_threshold: Least confidence of a pseudo-label.

@@ -32,7 +32,7 @@ class Part:
 
     Attributes:
         loss: ().
-        area: (), the share of the batch's pixels that it is the mean of.
+        area: (), the share of the batch that it is the mean of; pixels count as much as they weigh.
     """
 
     loss: Tensor
@@ -224,8 +224,8 @@ class Learner(nn.Module):
 
 
 def _against(task: Task, raw: Tensor, value: Tensor, weight: Tensor) -> Part:
-    """What is learned of values (N, C, h, w) of some confidence (N, h, w)."""
-    return Part(task.pseudo_loss(raw, value, weight), (weight > 0).float().mean())
+    """What is learned of values (N, C, h, w), each as much as it is sure, (N, h, w)."""
+    return Part(task.pseudo_loss(raw, value, weight), weight.mean())
 
 
 def _lacking(task: Task, truth: Tensor) -> Tensor:

@@ -18,6 +18,28 @@ def separable(channels: int, kernel: int) -> nn.Sequential:
     )
 
 
+class Scene(nn.Module):
+    """What the whole image says, added to each of its places; nothing at first.
+
+    A far wall and a near one look alike by themselves: how large the room is, and what kind of room
+    it is, must come from elsewhere in the image. Source: the image-level features of Chen et al.,
+    "Rethinking Atrous Convolution", 2017; without batch norm, since there is one value per image.
+    """
+
+    def __init__(self, channels: int) -> None:
+        """Of maps of that many channels."""
+        super().__init__()
+        self.squeeze = nn.Conv2d(channels, channels, 1)
+        self.spread = nn.Conv2d(channels, channels, 1)
+        nn.init.zeros_(self.spread.weight)
+        nn.init.zeros_(self.spread.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to the same shape."""
+        everywhere = functional.relu6(self.squeeze(x.mean((2, 3), keepdim=True)))
+        return x + self.spread(everywhere)
+
+
 class FeaturePyramid(nn.Module):
     """Lateral 1x1 convolutions, context at the coarsest level, additive bilinear top-down path."""
 
@@ -28,7 +50,9 @@ class FeaturePyramid(nn.Module):
             nn.Sequential(nn.Conv2d(c, channels, 1, bias=False), nn.BatchNorm2d(channels))
             for c in inputs
         )
-        self.context = nn.Sequential(separable(channels, 5), separable(channels, 5))
+        self.context = nn.Sequential(
+            separable(channels, 5), Scene(channels), separable(channels, 5)
+        )
         self.smooth = nn.ModuleList(separable(channels, 3) for _ in inputs[:-1])
 
     def forward(self, features: list[Tensor]) -> Tensor:

@@ -239,5 +239,5 @@ def to_target_size(raw: Tensor, height: int, width: int) -> Tensor:
 
 
 def weighted_mean(loss: Tensor, weight: Tensor) -> Tensor:
-    """Sum of weight * loss over the number of pixels with a weight; 0 without any."""
-    return (loss * weight).sum() / (weight > 0).sum().clamp(min=1)
+    """Sum of weight * loss over the sum of the weights; 0 without any."""
+    return (loss * weight).sum() / weight.sum().clamp(min=1e-6)
