@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import untrained
 from mtl_core.images import ColourImage
 from mtl_core.predictor import ModelPredictor
+from mtl_training.cli import main
 from mtl_training.config import DataConfig, LossConfig
 from mtl_training.data.catalogue import open_source
 from mtl_training.data.protocols import Assignment, Imbalance, assign, limit
@@ -323,6 +324,16 @@ def test_from_a_run_to_judged_labels(job, tmp_path):
     both = WithPseudo(limited, tmp_path / "labels", tasks, LossConfig(), job.data)
     states = [both.sample(i).state("segmentation") for i in range(4)]
     assert sorted(states) == ["pseudo", "pseudo", "truth", "truth"]
+
+
+def test_the_command_calibrates_a_run(job, made_data, capsys):
+    data = job.data
+    options = ["--split", data.split, "--protocol", data.protocol, "--signals", "depth"]
+    assert main(["calibrate", str(job.model), str(made_data / "nyuv2"), *options]) == 0
+    found = load_trained(job.model).temperatures
+    assert found == job.calibrate()
+    said = capsys.readouterr().out
+    assert all(f"{task}: temperature {value:.3f}" in said for task, value in found.items())
 
 
 def test_another_protocol_needs_another_folder(job, tmp_path):

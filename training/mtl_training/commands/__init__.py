@@ -1,7 +1,7 @@
 """The subcommands of `mtl-train`: what each takes, and what it calls."""
 
 from mtl_training.commands.base import Command
-from mtl_training.commands.labelling import PROTOCOL, PSEUDO_LABEL
+from mtl_training.commands.labelling import CALIBRATE, PROTOCOL, PSEUDO_LABEL
 from mtl_training.commands.measuring import (
     EVALUATE,
     EXPORT,
@@ -16,6 +16,7 @@ ALL: tuple[Command, ...] = (
     TOY,
     PROTOCOL,
     TEACHER,
+    CALIBRATE,
     PSEUDO_LABEL,
     STUDENT,
     EVALUATE,

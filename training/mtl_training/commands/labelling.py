@@ -1,4 +1,4 @@
-"""`mtl-train protocol` and `mtl-train pseudo-label`."""
+"""`mtl-train protocol`, `mtl-train calibrate` and `mtl-train pseudo-label`."""
 
 from __future__ import annotations
 
@@ -52,30 +52,46 @@ def _protocol(args: Namespace) -> None:
     print(f"set aside for calibration: {len(found.calibration)}")
 
 
+def _job_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("data", help="folder or file of a data set")
+    parser.add_argument("--split", default="", help="which part of the data, such as fit")
+    parser.add_argument("--signals", nargs="*", default=[], help="inputs that get the truth")
+    parser.add_argument("--no-flip", action="store_true", help="do not average over mirror images")
+    parser.add_argument("--device", default="cpu", help="where torch runs a checkpoint")
+
+
+def _job(args: Namespace) -> Job:
+    data: DataConfig = data_config(args.data, args.split, open_model(args.model).card)
+    data = replace(data, protocol=args.protocol)
+    return Job(args.model, data, tuple(args.signals), not args.no_flip, args.device)
+
+
+def _calibrate_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("model", type=Path, help="folder of a finished run")
+    _job_arguments(parser)
+    parser.add_argument("--protocol", default="", help="file: use what that sets aside")
+    parser.add_argument("--seed", type=int, default=0, help="of the pixels that are looked at")
+
+
+def _calibrate(args: Namespace) -> None:
+    for task, temperature in _job(args).calibrate(args.seed).items():
+        print(f"{task}: temperature {temperature:.3f}")
+
+
 def _label_arguments(parser: ArgumentParser) -> None:
     losses = LossConfig()
     parser.add_argument("model", type=Path, help="run folder, weights.safetensors or ONNX file")
-    parser.add_argument("data", help="folder or file of a data set")
+    _job_arguments(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder for the labels")
-    parser.add_argument("--split", default="", help="which part of the data, such as fit")
     parser.add_argument("--protocol", default="", help="file: label what that leaves unlabelled")
-    parser.add_argument("--signals", nargs="*", default=[], help="inputs that get the truth")
-    parser.add_argument("--no-flip", action="store_true", help="do not average over mirror images")
     parser.add_argument("--everywhere", action="store_true", help="label what has labels too")
-    parser.add_argument("--calibrate", action="store_true", help="fit the confidences first")
     parser.add_argument("--quality", type=Path, help="folder for a report against the hidden truth")
     parser.add_argument("--threshold", type=float, default=losses.pseudo_threshold)
     parser.add_argument("--share", type=float, default=losses.pseudo_share)
-    parser.add_argument("--device", default="cpu", help="where torch runs a checkpoint")
-    parser.add_argument("--seed", type=int, default=0, help="of the pixels that calibrate")
 
 
 def _label(args: Namespace) -> None:
-    data: DataConfig = data_config(args.data, args.split, open_model(args.model).card)
-    data = replace(data, protocol=args.protocol)
-    job = Job(args.model, data, tuple(args.signals), not args.no_flip, args.device)
-    if args.calibrate:
-        print(f"temperatures: {job.calibrate(args.seed)}")
+    job = _job(args)
     print(job.label(args.out, args.everywhere).folder)
     if args.quality:
         losses = LossConfig(pseudo_threshold=args.threshold, pseudo_share=args.share)
@@ -85,6 +101,12 @@ def _label(args: Namespace) -> None:
 
 PROTOCOL = Command(
     "protocol", "choose which samples keep which labels", _protocol_arguments, _protocol
+)
+CALIBRATE = Command(
+    "calibrate",
+    "fit a run's confidence to the share that is right",
+    _calibrate_arguments,
+    _calibrate,
 )
 PSEUDO_LABEL = Command(
     "pseudo-label", "label what lacks labels; run again to go on", _label_arguments, _label
