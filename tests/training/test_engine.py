@@ -409,6 +409,13 @@ def test_a_network_may_be_trained_on_smaller_views_than_it_predicts_on(
     assert (trained.config.network.height, trained.config.network.width) == (64, 96)
 
 
+def test_views_are_degraded_as_the_schedule_says(config, made_data):
+    def image(chance):
+        return gather(with_steps(config, 1, degrade=chance)).views[0, 0].sample.image
+
+    assert (image(1.0) != image(0.0)).any()
+
+
 def test_absent_data_are_named(config, made_data, tmp_path, here):
     missing = replace(config, data=(replace(config.data[0], split="nowhere"),))
     with pytest.raises(DatasetError, match=r"nowhere"):
@@ -427,6 +434,7 @@ def test_a_configuration_survives_its_file(config, tmp_path):
         ("[schedule]\nsteps = 0\n", "steps >= 1"),
         ("[schedule]\nsteps = 1\ncrop = [60, 96]\n", r"crop.*multiples of 32.*got \[60, 96\]"),
         ("[schedule]\nsteps = 1\ncrop = [64]\n", r"crop: height and width.*got \[64\]"),
+        ("[schedule]\nsteps = 1\ndegrade = 1.5\n", r"degrade in \[0, 1\] expected, got 1.5"),
         ("[network]\nrole='student'\nheight=64\nwidth=100\n", "multiples of 32, got 64x100"),
         ("[losses]\npseudo_threshold = 1.5\n", "expected between 0 and 1, got"),
         ("data = []\n", "at least one source"),

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import copy
 import math
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,16 +21,20 @@ from mtl_training.network import build_network, input_tasks
 from mtl_training.tasks.registry import build_tasks
 
 
-def learner_of(config, balance=None, **losses):
+def learner_of(config, balance=None, fabric=None, **losses):
     config = replace(config, losses=replace(LossConfig(), **losses))
     tasks = build_tasks(config.tasks)
     torch.manual_seed(0)
     network = build_network(config, tasks)
-    return Learner(network, tasks, input_tasks(config), config, balance or {}).eval()
+    return Learner(network, tasks, input_tasks(config), config, balance or {}, fabric).eval()
 
 
 @pytest.fixture
 def batch():
+    return batch_of_four()
+
+
+def batch_of_four():
     generator = torch.Generator().manual_seed(0)
     weight = torch.zeros(4, 16, 24)
     weight[2:] = 0.7
@@ -64,6 +71,60 @@ def test_a_task_s_loss_is_the_mean_over_pixels_with_truth_and_with_pseudo_labels
     assert "depth_pseudo" not in got
 
 
+def part_of(batch, first, last):
+    """Some images of a batch; without pseudo-labels where these have none, as when it is loaded."""
+    found = {
+        key: {name: planes[first:last] for name, planes in batch[key].items()}
+        for key in ("truth", "value", "weight")
+    }
+    used = {name for name, weight in found["weight"].items() if weight.any()}
+    value, weight = ({name: found[key][name] for name in used} for key in ("value", "weight"))
+    image = batch["image"][first:last]
+    return {"image": image, "truth": found["truth"], "value": value, "weight": weight}
+
+
+TWO = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from lightning_fabric import Fabric
+from conftest import CONFIG
+from test_learner import TOTAL, batch_of_four, learner_of, part_of
+fabric = Fabric(accelerator="cpu", devices=2, strategy="ddp")
+fabric.launch()
+half = part_of(batch_of_four(), 2 * fabric.global_rank, 2 * fabric.global_rank + 2)
+assert bool(half["value"]) == bool(fabric.global_rank), "one of both has pseudo-labels"
+learner = learner_of(CONFIG, fabric=fabric, pseudo_weight=0.3)
+total = fabric.all_reduce(learner(half, 0, learner.network)[TOTAL].detach(), reduce_op="mean")
+if fabric.is_global_zero:
+    print(float(total))
+"""
+
+
+def test_two_devices_of_which_one_has_no_pseudo_labels_weigh_pixels_as_one_does(
+    config, batch, tmp_path
+):
+    script = tmp_path / "two.py"
+    script.write_text(TWO, encoding="utf-8")
+    words = [sys.executable, str(script), str(Path(__file__).parent)]
+    done = subprocess.run(words, check=True, capture_output=True, text=True, timeout=300)
+    expected = losses_of(learner_of(config, pseudo_weight=0.3), batch)[TOTAL]
+    assert float(done.stdout.split()[-1]) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_pseudo_label_counts_as_much_as_it_is_sure(config):
+    """Twice as sure, twice the part in the mean; how sure all of them are changes no mean."""
+    generator = torch.Generator().manual_seed(0)
+    raw = torch.randn(1, 13, 2, 4, generator=generator)
+    value = torch.rand(1, 13, 2, 4, generator=generator).softmax(1)
+    (task,) = build_tasks(config.tasks, ["segmentation"])
+    left, right = (torch.zeros(1, 2, 4) for _ in range(2))
+    left[..., :2], right[..., 2:] = 1.0, 1.0
+    one, other = (task.pseudo_loss(raw, value, weight).item() for weight in (left, right))
+    both = task.pseudo_loss(raw, value, 0.4 * left + 0.8 * right).item()
+    assert both == pytest.approx((one + 2 * other) / 3, rel=1e-5)
+    assert one != pytest.approx(other, rel=1e-2)
+
+
 def test_a_batch_s_images_weigh_alike_however_few_of_them_have_truth(config, batch):
     """The gradient of an image does not depend on what kind of label the other ones have."""
     batch["weight"]["segmentation"] = torch.ones(4, 16, 24)
@@ -74,14 +135,7 @@ def test_a_batch_s_images_weigh_alike_however_few_of_them_have_truth(config, bat
     whole = learner(batch, 0, learner.network)[TOTAL].item()
 
     def alone(i):
-        part = {
-            "image": batch["image"][i : i + 1],
-            **{
-                key: {name: planes[i : i + 1] for name, planes in batch[key].items()}
-                for key in ("truth", "value", "weight")
-            },
-        }
-        return learner(part, 0, learner.network)[TOTAL].item()
+        return learner(part_of(batch, i, i + 1), 0, learner.network)[TOTAL].item()
 
     assert whole == pytest.approx(sum(map(alone, range(4))) / 4, rel=1e-5)
 

@@ -329,6 +329,13 @@ def test_a_student_is_distilled_from_labels_beside_truth_too(tmp_path):
         )
 
 
+def test_labels_of_what_lacks_truth_distil_nobody(tmp_path):
+    source = without(rooms(), "segmentation")
+    finished(tmp_path, source.samples)
+    with pytest.raises(DatasetError, match="pseudo-label --everywhere"):
+        WithPseudo(source, tmp_path, TASKS, LossConfig(pseudo_everywhere=True))
+
+
 def test_low_confidences_are_dropped_and_hard_labels_are_certain(tmp_path):
     source = without(rooms(), "segmentation", "depth")
     finished(tmp_path, source.samples)

@@ -148,9 +148,11 @@ class LossConfig(Settings):
             the true labels, its square root, between 0.3 and 3.
         task_weights: Factor for each task's loss, 1 where none is given.
         pseudo_weight: What a pixel of a certain pseudo-label weighs, one of truth being 1; what is
-            half sure weighs half of it. A task's loss is the mean over all of these pixels.
+            half sure weighs half of it. A task's loss is the mean over all of these pixels of a
+            batch, so that weights matter between them and not between batches.
         pseudo_everywhere: Use pseudo-labels where there is truth, too (distillation, Hinton et al.,
-            2015), of folders that were labelled everywhere; not only where it lacks.
+            2015), of folders that were labelled everywhere; not only where it lacks. Void of
+            annotators gets labels so. A recording's own pseudo-labels stay where they are.
         pseudo_threshold: Least confidence of a pseudo-label.
         pseudo_share: In each group (class), at least this share of pixels is kept all the same,
             the most confident ones.

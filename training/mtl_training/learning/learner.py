@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -21,9 +21,11 @@ from mtl_training.tasks.base import SignalEncoder, Task
 TOTAL = "total"
 """Key of what is minimised, beside the losses by task."""
 
+PSEUDO, CONSISTENCY = "_pseudo", "_consistency"
+"""What follows a task's name in that of its loss against pseudo-labels, and of its consistency."""
 
 _NO_AREA = 1e-9
-"""Below any share that a pixel can have of a batch."""
+"""Keeps 0 / 0 away."""
 
 
 @dataclass(frozen=True)
@@ -96,34 +98,43 @@ class Learner(nn.Module):
         if self._losses.consistency:
             harder = self._harder(image, signals, truth, averaged, generator)
         raw, raw_harder = self._asked(image, shown, harder, generator)
-        losses: dict[str, Tensor] = {}
-        sums: dict[str, Tensor] = {}
+        parts = self._consistency(raw_harder, harder)
         for task in self._tasks:
-            parts = self._parts(task, raw[task.name], batch)
-            losses.update({name: self._pooled(part) for name, part in parts.items()})
-            sums[task.name] = self._pooled(*self._weighed(task.name, parts))
-        for name, loss in self._consistency(raw_harder, harder).items():
-            losses[f"{name}_consistency"] = loss
-            sums[name] = sums[name] + self._losses.consistency * loss
+            parts |= self._parts(task, raw[task.name], batch)
+        areas = self._everywhere(parts)
+        losses = {name: part.loss * part.area / areas[name] for name, part in parts.items()}
+        sums = {task.name: self._sum(task.name, losses, areas) for task in self._tasks}
         return {**losses, TOTAL: self._total(sums)}
 
     def _parts(self, task: Task, raw: Tensor, batch: Batch) -> dict[str, Part]:
-        """What is learned of truth and, if there are any, of pseudo-labels, by the log's names."""
+        """What is learned of truth and, if there are any, of pseudo-labels."""
         name, truth = task.name, batch["truth"][task.name]
         area = task.count(truth) / math.prod(truth.shape[:3])
         parts = {name: Part(task.loss(raw, truth), area)}
         if name in batch["value"]:
-            pseudo = _against(task, raw, batch["value"][name], batch["weight"][name])
-            parts[f"{name}_pseudo"] = pseudo
+            value, weight = batch["value"][name], batch["weight"][name]
+            parts[name + PSEUDO] = _against(task, raw, value, weight)
         return parts
 
-    def _weighed(self, name: str, parts: Mapping[str, Part]) -> Iterator[Part]:
-        """A pixel with a pseudo-label weighs `pseudo_weight` as much as one with truth."""
-        for key, part in parts.items():
-            if key == name:
-                yield replace(part, loss=self._balance.get(name, 1.0) * part.loss)
-            else:
-                yield replace(part, area=self._losses.pseudo_weight * part.area)
+    def _everywhere(self, parts: Mapping[str, Part]) -> dict[str, Tensor]:
+        """The parts' areas, as means over all devices, in one exchange whatever parts each has."""
+        kinds = ("", PSEUDO, CONSISTENCY)
+        names = [task.name + kind for task in self._tasks for kind in kinds]
+        nothing = parts[names[0]].area.new_zeros(())
+        areas = torch.stack([parts[name].area if name in parts else nothing for name in names])
+        if self._fabric is not None:
+            areas = cast(Tensor, self._fabric.all_reduce(areas, reduce_op="mean"))
+        return dict(zip(names, areas.clamp(min=_NO_AREA), strict=True))
+
+    def _sum(self, name: str, losses: Mapping[str, Tensor], areas: Mapping[str, Tensor]) -> Tensor:
+        """A task's loss: the mean over pixels with truth or pseudo-label, and consistency."""
+        truth, pseudo = areas[name], self._losses.pseudo_weight * areas[name + PSEUDO]
+        balanced = self._balance.get(name, 1.0) * losses[name]
+        # Another device may have pseudo-labels where this one has none.
+        loss = (truth * balanced + pseudo * losses.get(name + PSEUDO, 0.0)) / (truth + pseudo)
+        if name + CONSISTENCY in losses:
+            loss = loss + self._losses.consistency * losses[name + CONSISTENCY]
+        return loss
 
     def _signals(self, truth: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The inputs beside the image."""
@@ -141,14 +152,6 @@ class Learner(nn.Module):
             nothing = torch.full_like(signal, encoder.none)
             kept[name] = torch.where(gone, nothing, signal)
         return kept
-
-    def _pooled(self, *parts: Part) -> Tensor:
-        """Of all pixels of all parts, this device's share of the mean over all devices."""
-        total = torch.stack([part.loss * part.area for part in parts]).sum()
-        area = torch.stack([part.area for part in parts]).sum()
-        if self._fabric is not None:
-            area = cast(Tensor, self._fabric.all_reduce(area, reduce_op="mean"))
-        return total / area.clamp(min=_NO_AREA)
 
     def _harder(
         self,
@@ -193,15 +196,13 @@ class Learner(nn.Module):
         first, second = ({name: half[i] for name, half in halves.items()} for i in (0, 1))
         return first, second
 
-    def _consistency(
-        self, raw: Mapping[str, Tensor], harder: StrongView | None
-    ) -> dict[str, Tensor]:
-        """Losses of the harder view against what was said of the plain one."""
+    def _consistency(self, raw: Mapping[str, Tensor], harder: StrongView | None) -> dict[str, Part]:
+        """What is learned in the harder view of what was said of the plain one."""
         if harder is None:
             return {}
         return {
-            task.name: self._pooled(
-                _against(task, raw[task.name], harder.values[task.name], harder.weights[task.name])
+            task.name + CONSISTENCY: _against(
+                task, raw[task.name], harder.values[task.name], harder.weights[task.name]
             )
             for task in self._tasks
         }

@@ -1,4 +1,4 @@
-"""Calibrate a teacher, label a data set, judge the labels: what `mtl-train pseudo-label` does."""
+"""Calibrate a network, label a data set, judge the labels: what two commands of `mtl-train` do."""
 
 from __future__ import annotations
 
@@ -50,6 +50,9 @@ class Job:
     def calibrate(self, seed: int = 0) -> dict[str, float]:
         """Fit temperatures on the samples that the protocol sets aside; all, without a protocol.
 
+        A teacher's are those of the labels that it writes, a student's those of single answers, as
+        a robot asks for them.
+
         Raises:
             ConfigError: The model is an ONNX file, whose temperatures are part of it, or it was
                 trained on some of these samples.
@@ -67,7 +70,8 @@ class Job:
             source = subset(limit(source, assignment), assignment.calibration)
         check_unseen(trained, source.names, self.data)
         given = self._given(card)
-        return calibrate(self.model, source, given, flip=self.flip, device=self.device, seed=seed)
+        flip = self.flip and card.role == "teacher"
+        return calibrate(self.model, source, given, flip=flip, device=self.device, seed=seed)
 
     def label(self, out: Path, everywhere: bool = False) -> PseudoStore:
         """Label what lacks labels; see `generate`."""

@@ -1,4 +1,4 @@
-"""Which pseudo-labels are used: where truth is missing, and where the confidence is high enough."""
+"""Which pseudo-labels are used: confident ones and, but in distillation, where truth is missing."""
 
 from __future__ import annotations
 

@@ -257,7 +257,7 @@ class Filtered(Wrapped):
 
 
 class WithPseudo(Filtered):
-    """A source whose samples carry a folder's pseudo-labels where they lack ground truth.
+    """A source whose samples carry a folder's pseudo-labels: where they lack truth, or beside it.
 
     Args:
         source: The samples, with the labels that there are.
@@ -268,7 +268,8 @@ class WithPseudo(Filtered):
 
     Raises:
         DatasetError: The folder is unfinished or damaged, holds labels of other classes, of none of
-            these samples, or of what another protocol left.
+            these samples, of what another protocol left, or only of what lacks labels where
+            `pseudo_everywhere` asks for more.
     """
 
     def __init__(
@@ -283,6 +284,11 @@ class WithPseudo(Filtered):
         self._store = PseudoStore.open(folder)
         recipe = self._store.record.recipe
         _check_protocol(recipe, data, folder)
+        if losses.pseudo_everywhere and not recipe.everywhere:
+            raise DatasetError(
+                f"{folder}: has labels of what lacks truth alone, pseudo_everywhere expects those "
+                "that `mtl-train pseudo-label --everywhere` makes"
+            )
         self._tasks = [task for task in tasks if task.name in recipe.tasks]
         self._least = {task.name: self._store.thresholds(task, losses) for task in self._tasks}
         if self._store.record.names.isdisjoint(source.names):
