@@ -26,6 +26,7 @@ from mtl_training.data.catalogue import open_source
 from mtl_training.errors import ConfigError, DatasetError, QuantizeError
 from mtl_training.evaluate import evaluate, shared_tasks
 from mtl_training.export import write_card
+from mtl_training.float16 import halve
 from mtl_training.int8 import to_int8, weight_range
 from mtl_training.quantize import Calibration, quantize
 from mtl_training.release import golden_inputs
@@ -270,6 +271,56 @@ def test_a_seed_chooses_the_images(made_data):
     assert len(set(map(tuple, chosen))) > 1
     assert chosen[3] == Calibration(FIT, images=2, seed=3).chosen(source)
     assert Calibration(FIT, images=9).chosen(source) == [0, 1, 2, 3], "there are no more"
+
+
+# ---- in float16 --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory):
+    _, file = untrained.exported(
+        replace(untrained.TEACHER, tasks=TASKS), tmp_path_factory.mktemp("teacher")
+    )
+    write_card(file.path, replace(file.card, metrics={"temperature_depth": 1.25, "x_miou": 2.0}))
+    return OnnxModel(file.path)
+
+
+@pytest.mark.parametrize("name", ["student", "teacher"])
+def test_in_float16_it_is_half_the_size_with_the_same_interface_and_near_answers(
+    name, request, made_data, tmp_path
+):
+    whole = request.getfixturevalue(name)
+    path = halve(whole.path, tmp_path, VAL)
+    half = OnnxModel(path)
+    assert path.name == f"{whole.card.name}-fp16.onnx"
+    assert path.stat().st_size < 0.6 * whole.path.stat().st_size
+    assert (half.signals, half.outputs) == (whole.signals, whole.outputs)
+    inputs = golden_inputs(whole)
+    expected, got = whole.run(inputs), half.run(inputs)
+    for output in whole.outputs:
+        assert got[output].dtype == np.float32
+        apart = np.abs(got[output] - expected[output]) / np.abs(expected[output]).max()
+        assert 0 < apart.mean() < 0.02
+        assert apart.max() < 0.05
+    *trained, how = half.card.data
+    assert tuple(trained) == whole.card.data
+    assert hashlib.sha256(whole.path.read_bytes()).hexdigest() in how
+    assert half.card.metrics["temperature_depth"] == 1.25
+    assert "x_miou" not in half.card.metrics
+    figures = evaluate(ModelPredictor(half), open_source(VAL), shared_tasks(half, open_source(VAL)))
+    assert half.card.metrics["nyuv2_val_rmse"] == pytest.approx(figures["rmse"], abs=1e-4)
+
+
+def test_the_command_halves_it(student, data_folder, tmp_path, capsys):
+    data, out = str(data_folder / "nyuv2"), str(tmp_path)
+    assert main(["half", str(student.path), data, "--out", out]) == 0
+    assert capsys.readouterr().out.startswith(str(tmp_path / "tiny-fp16.onnx"))
+
+
+def test_what_is_int8_is_not_halved(int8, made_data, tmp_path):
+    with pytest.raises(QuantizeError, match=r"tiny-int8\.onnx: a network in float32 expected"):
+        halve(int8.path, tmp_path / "out", VAL)
+    assert not (tmp_path / "out").exists()
 
 
 # ---- errors ------------------------------------------------------------------------------------

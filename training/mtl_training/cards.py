@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from mtl_core.card import CLASSES, INT8, ModelCard
+from mtl_core.card import CLASSES, FP16, INT8, ModelCard
 from mtl_core.labels import LabelMap
 from mtl_training.config import DataConfig
 from mtl_training.learning.checkpoint import Trained
@@ -84,8 +84,23 @@ def card_in_int8(
         f"int8 of {card.name} (SHA-256 {sha256}): activations u8, in the ranges that {images} "
         f"images have (of {where}; seed {seed}), weights s8 per channel, ends of the heads float"
     )
+    return _twin(card, INT8, note)
+
+
+def card_in_float16(card: ModelCard, sha256: str) -> ModelCard:
+    """The card of a network's float16 variant, without figures.
+
+    Args:
+        card: Of the network in float32.
+        sha256: Of its file.
+    """
+    return _twin(card, FP16, f"float16 of {card.name} (SHA-256 {sha256})")
+
+
+def _twin(card: ModelCard, ending: str, note: str) -> ModelCard:
+    """The card of the same network in other numbers; its temperatures are in the graph."""
     baked_in = {name: t for name, t in card.metrics.items() if name.startswith(TEMPERATURE)}
-    return replace(card, name=f"{card.name}{INT8}", data=(*card.data, note), metrics=baked_in)
+    return replace(card, name=f"{card.name}{ending}", data=(*card.data, note), metrics=baked_in)
 
 
 def ancestry(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -22,7 +22,7 @@ class ExportError(TrainingError):
 
 
 class QuantizeError(TrainingError):
-    """A network of which there is no int8 variant to be made."""
+    """A network of which there is no int8 or float16 variant to be made."""
 
 
 class CheckpointError(TrainingError):

@@ -51,7 +51,7 @@ def to_int8(
         name: _overrides(limits, QuantType.QInt8)
         for name, limits in _weight_ranges(graph, ends).items()
     }
-    if any(node.op_type.startswith(_QUANTISED) for node in graph.node):
+    if is_quantised(graph):
         raise QuantizeError(f"{path}: it is quantised already, a network in float32 expected")
     if not ranges:
         raise QuantizeError(f"{path}: nothing to quantise, no convolution before its heads' last")
@@ -70,6 +70,11 @@ def to_int8(
             nodes_to_exclude=ends,
             extra_options={"TensorQuantOverrides": ranges},
         )
+
+
+def is_quantised(graph: onnx.GraphProto) -> bool:
+    """Whether any of it computes in int8 already."""
+    return any(node.op_type.startswith(_QUANTISED) for node in graph.node)
 
 
 class _Reader:

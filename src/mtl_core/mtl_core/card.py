@@ -23,6 +23,9 @@ METADATA_KEY = "mtl_model_card"
 INT8 = "-int8"
 """Ending of the names of networks in int8, and of their files: each is the twin of a float one."""
 
+FP16 = "-fp16"
+"""The same of those in float16."""
+
 SCHEMA = 1
 """Version of the card's layout; a card of another version is refused, never guessed at."""
 

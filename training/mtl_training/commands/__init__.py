@@ -5,6 +5,7 @@ from mtl_training.commands.labelling import CALIBRATE, PROTOCOL, PSEUDO_LABEL
 from mtl_training.commands.measuring import (
     EVALUATE,
     EXPORT,
+    HALF,
     PLAUSIBILITY,
     QUANTIZE,
     ROBUSTNESS,
@@ -24,6 +25,7 @@ ALL: tuple[Command, ...] = (
     PLAUSIBILITY,
     EXPORT,
     QUANTIZE,
+    HALF,
     EXPERIMENT,
     AFFINITY,
 )

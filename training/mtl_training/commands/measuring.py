@@ -9,6 +9,7 @@ from pathlib import Path
 from mtl_training.commands.base import Command
 from mtl_training.evaluate import data_config, evaluate_file
 from mtl_training.files import write_json
+from mtl_training.float16 import halve
 from mtl_training.models import open_model
 from mtl_training.plausibility import GROUND, plausibility_of_file
 from mtl_training.quantize import Calibration, quantize
@@ -122,6 +123,19 @@ def _quantize(args: Namespace) -> None:
     print(f"{path}\n{open_model(path).card.to_json()}")
 
 
+def _half_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("model", type=Path, help="ONNX file in float32")
+    parser.add_argument("data", help=_DATA)
+    parser.add_argument("--split", default="val", help="for the card's figures (default val)")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the ONNX file")
+
+
+def _half(args: Namespace) -> None:
+    data = data_config(args.data, args.split, open_model(args.model).card)
+    path = halve(args.model, args.out, data)
+    print(f"{path}\n{open_model(path).card.to_json()}")
+
+
 EVALUATE = Command("evaluate", "measure a model on a data set", _evaluate_arguments, _evaluate)
 ROBUSTNESS = Command(
     "robustness",
@@ -139,3 +153,4 @@ EXPORT = Command("export", "write a finished run as ONNX with its card", _export
 QUANTIZE = Command(
     "quantize", "write an exported student in int8, for CPUs", _quantize_arguments, _quantize
 )
+HALF = Command("half", "write an exported model in float16, for GPUs", _half_arguments, _half)
