@@ -37,7 +37,8 @@ class Scene(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to the same shape."""
         everywhere = functional.relu6(self.squeeze(x.mean((2, 3), keepdim=True)))
-        return x + self.spread(everywhere)
+        told: Tensor = x + self.spread(everywhere)
+        return told
 
 
 class FeaturePyramid(nn.Module):
