@@ -141,8 +141,8 @@ def test_answers_are_near_to_those_in_float(student, int8):
 
     70 tensors are rounded on the way, each by a step / sqrt(12), which is about 1 % of its
     standard deviation for ranges of 6 to 10 of them, and so are the weights: 12 % together if none
-    were amplified. Random weights do amplify, to 0.2 to 0.55 in a dozen draws of them; what ships is
-    held to less in test_shipped.
+    were amplified. Random weights do amplify, to 0.2 to 0.55 in a dozen draws of them; what ships
+    is held to less in test_shipped.
     """
     inputs = golden_inputs(student)
     exact, rounded = student.run(inputs), int8.run(inputs)
