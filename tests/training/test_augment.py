@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mtl_core.card import InputSpec
 from mtl_core.geometry import Intrinsics
 from mtl_core.images import ColourImage
-from mtl_core.predictor import Letterbox
+from mtl_core.predictor import Letterbox, Preprocessor
 from mtl_training.data.augment import Augmentation, jitter
 from mtl_training.data.degradation import degraded
 from mtl_training.data.loader import Collate
@@ -255,3 +255,57 @@ def test_degrading_leaves_labels_and_place_alone():
     assert plain.sample.intrinsics == harder.sample.intrinsics
     for name, labels in plain.sample.truth.items():
         np.testing.assert_array_equal(harder.sample.truth[name], labels)
+
+
+def test_a_wide_view_is_what_prediction_makes_of_a_wide_image():
+    rng = np.random.default_rng(0)
+    spec = InputSpec(64, 96, (0.4, 0.5, 0.6), (0.2, 0.2, 0.2))
+    image = rng.integers(0, 256, (96, 192, 3), np.uint8)
+    predicted = Preprocessor(spec)
+    box = predicted(ColourImage(image, "rgb"))
+    augment = replace(AUGMENT, mean=spec.mean)
+    short = augment.zoomed(replace(wall(height=96), image=image), 1.0, np.zeros(2), box.height)
+    learned = augment.barred(short).sample.image
+    normalised = (learned / 255 - spec.mean) / spec.std
+    # The mean's colour in whole numbers is off by half of one, at most.
+    assert np.abs(normalised.transpose(2, 0, 1) - predicted.tensor[0]).max() <= 0.5 / 255 / 0.2
+    assert learned.shape == (64, 96, 3)
+    assert box.height == 48
+
+
+@given(zooms, places, st.sampled_from([48, 52, 60]))
+def test_a_bar_has_no_labels_and_what_is_above_it_keeps_its_own(zoom, at, rows):
+    confidence = np.full((32, 48), 0.9, np.float32)
+    taught = PseudoLabel(np.full((32, 48, 1), 2.0, np.float32), confidence)
+    sample = replace(wall(), pseudo={"depth": taught})
+    short = AUGMENT.zoomed(sample, zoom, at, rows)
+    view = AUGMENT.barred(short)
+    assert view.focal_ratio == short.focal_ratio
+    assert view.sample.intrinsics == replace(short.sample.intrinsics, height=64)
+    for name, task in TASK.items():
+        labels = view.sample.truth[name]
+        np.testing.assert_array_equal(labels[:rows], short.sample.truth[name])
+        assert not task.known(labels)[rows:].any()
+        assert labels.dtype == sample.truth[name].dtype
+    pseudo = view.sample.pseudo["depth"].confidence
+    assert pseudo.shape == (16, 24)
+    assert (pseudo[: rows // 4] > 0).all()
+    assert (pseudo[rows // 4 :] == 0).all()
+    COLLATE([view])
+
+
+def test_views_are_wide_as_often_as_asked():
+    def bar(wide, seed):
+        augment = replace(AUGMENT, wide=wide)
+        return (
+            64
+            - TASK["depth"]
+            .known(augment(wall(), np.random.default_rng(seed)).sample.truth["depth"])
+            .all(axis=1)
+            .sum()
+        )
+
+    bars = [bar(0.5, seed) for seed in range(200)]
+    assert np.mean(np.array(bars) > 0) == pytest.approx(0.5 * 8 / 9, abs=0.1), "a few round to none"
+    assert max(bars) == 16
+    assert {bar(0.0, seed) for seed in range(10)} == {0}

@@ -416,6 +416,14 @@ def test_views_are_degraded_as_the_schedule_says(config, made_data):
     assert (image(1.0) != image(0.0)).any()
 
 
+def test_views_are_as_wide_as_the_schedule_says_with_bars_of_the_colour_of_the_mean(
+    config, made_data
+):
+    views = gather(with_steps(config, 1, wide=1.0)).views
+    below = [views[epoch, 0].sample.image[-1] for epoch in range(8)]
+    assert any((row == 127).all() for row in below)
+
+
 def test_absent_data_are_named(config, made_data, tmp_path, here):
     missing = replace(config, data=(replace(config.data[0], split="nowhere"),))
     with pytest.raises(DatasetError, match=r"nowhere"):
@@ -435,6 +443,7 @@ def test_a_configuration_survives_its_file(config, tmp_path):
         ("[schedule]\nsteps = 1\ncrop = [60, 96]\n", r"crop.*multiples of 32.*got \[60, 96\]"),
         ("[schedule]\nsteps = 1\ncrop = [64]\n", r"crop: height and width.*got \[64\]"),
         ("[schedule]\nsteps = 1\ndegrade = 1.5\n", r"degrade in \[0, 1\] expected, got 1.5"),
+        ("[schedule]\nsteps = 1\nwide = -0.5\n", r"wide in \[0, 1\] expected, got -0.5"),
         ("[network]\nrole='student'\nheight=64\nwidth=100\n", "multiples of 32, got 64x100"),
         ("[losses]\npseudo_threshold = 1.5\n", "expected between 0 and 1, got"),
         ("data = []\n", "at least one source"),

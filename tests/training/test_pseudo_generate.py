@@ -363,6 +363,18 @@ def test_an_onnx_file_labels_as_well(tmp_path):
     assert found["tasks"].keys() == {"segmentation", "depth"}
 
 
+@pytest.mark.usefixtures("made_data")
+def test_only_the_tasks_that_are_asked_for_are_labelled(tmp_path):
+    path = min((Path(__file__).parents[2] / "src/mtl_perception/models").glob("student-*.onnx"))
+    job = Job(path, DataConfig("nyuv2", split="val"), tasks=("segmentation",))
+    store = job.label(tmp_path / "labels", everywhere=True)
+    assert store.record.recipe.tasks == ("segmentation",)
+    assert set(store.record.labelled) == {"segmentation"}
+    assert job.judge(tmp_path / "labels", tmp_path / "report")["tasks"].keys() == {"segmentation"}
+    with pytest.raises(ConfigError, match="says segmentation, depth, asked for normals"):
+        replace(job, tasks=("normals",)).label(tmp_path / "other")
+
+
 def test_the_report_leaves_out_what_the_student_sees(job, tmp_path):
     """Labels of all four images, of which two are hidden."""
     job.label(tmp_path / "labels", everywhere=True)

@@ -91,6 +91,7 @@ class ScheduleConfig(Settings):
             train (Touvron et al., "Fixing the train-test resolution discrepancy", NeurIPS 2019).
         max_zoom: Augmentation's largest zoom.
         degrade: Probability of blur, of noise, and of compression in a view (`data.degradation`).
+        wide: Probability of a view as a wide camera's is, with a bar below (`data.augment`).
         start_share: Share that the weights of `start` have in those that are left. The mean of a
             network and what it was tuned to on other data is often better than either on both
             (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022).
@@ -107,12 +108,14 @@ class ScheduleConfig(Settings):
     crop: tuple[int, ...] = ()
     max_zoom: float = 1.5
     degrade: float = 0.0
+    wide: float = 0.0
     start_share: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse what cannot train anything."""
-        if not 0 <= self.degrade <= 1:
-            raise ConfigError(f"degrade in [0, 1] expected, got {self.degrade}")
+        for name in ("degrade", "wide"):
+            if not 0 <= (chance := getattr(self, name)) <= 1:
+                raise ConfigError(f"{name} in [0, 1] expected, got {chance}")
         if not 0 <= self.start_share < 1:
             raise ConfigError(f"start_share in [0, 1) expected, got {self.start_share}")
         if self.crop and (len(self.crop) != 2 or any(n <= 0 or n % 32 for n in self.crop)):

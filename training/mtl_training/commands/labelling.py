@@ -63,7 +63,7 @@ def _job_arguments(parser: ArgumentParser) -> None:
 def _job(args: Namespace) -> Job:
     data: DataConfig = data_config(args.data, args.split, open_model(args.model).card)
     data = replace(data, protocol=args.protocol)
-    return Job(args.model, data, tuple(args.signals), not args.no_flip, args.device)
+    return Job(args.model, data, tuple(args.signals), not args.no_flip, device=args.device)
 
 
 def _calibrate_arguments(parser: ArgumentParser) -> None:
@@ -84,6 +84,7 @@ def _label_arguments(parser: ArgumentParser) -> None:
     _job_arguments(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder for the labels")
     parser.add_argument("--protocol", default="", help="file: label what that leaves unlabelled")
+    parser.add_argument("--tasks", nargs="+", default=[], help="label these (default: all)")
     parser.add_argument("--everywhere", action="store_true", help="label what has labels too")
     parser.add_argument("--quality", type=Path, help="folder for a report against the hidden truth")
     parser.add_argument("--threshold", type=float, default=losses.pseudo_threshold)
@@ -91,7 +92,7 @@ def _label_arguments(parser: ArgumentParser) -> None:
 
 
 def _label(args: Namespace) -> None:
-    job = _job(args)
+    job = replace(_job(args), tasks=tuple(args.tasks))
     print(job.label(args.out, args.everywhere).folder)
     if args.quality:
         losses = LossConfig(pseudo_threshold=args.threshold, pseudo_share=args.share)

@@ -24,6 +24,9 @@ from mtl_training.data.degradation import degraded
 from mtl_training.data.sample import PseudoLabel, Sample
 from mtl_training.tasks.base import Task
 
+WIDEST = 0.75
+"""Least height of a wide view over the whole: an image of 16:9 in an input of 4:3."""
+
 _INTERPOLATION = {"nearest": cv2.INTER_NEAREST_EXACT, "linear": cv2.INTER_LINEAR}
 
 
@@ -66,6 +69,10 @@ class Window:
         w, h = round(width * scale), round(height * scale)
         return cls(round(at[0] * (columns - w)), round(at[1] * (rows - h)), w, h)
 
+    def camera(self, whole: Intrinsics) -> Intrinsics:
+        """The camera of the window's part alone."""
+        return whole.cropped(self.left, self.top, self.width, self.height)
+
     def cut(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The window's part of an array (H, W, ...)."""
         return array[self.top : self.top + self.height, self.left : self.left + self.width]
@@ -85,6 +92,9 @@ class Augmentation:
         flip: Probability of a mirror image.
         colour: Relative change of brightness, contrast and saturation, at most.
         degrade: Probability of blur, of noise, and of compression.
+        wide: Probability of a view that is wider than the network's input, as a wide camera's image
+            is: up to 16:9 for an input of 4:3, with a bar below.
+        mean: Of the network's normalisation, 0..1 in RGB: the colour of that bar.
     """
 
     tasks: Mapping[str, Task]
@@ -96,6 +106,8 @@ class Augmentation:
     flip: float = 0.5
     colour: float = 0.3
     degrade: float = 0.0
+    wide: float = 0.0
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -106,70 +118,67 @@ class Augmentation:
     def __call__(self, sample: Sample, rng: np.random.Generator) -> View:
         """A random view of the sample."""
         zoom = float(rng.uniform(1.0, self.max_zoom))
-        view = self.zoomed(sample, zoom, rng.uniform(size=2))
+        at, rows = rng.uniform(size=2), self.size[0]
+        if self.wide and rng.uniform() < self.wide:
+            rows = STRIDE * round(rows * rng.uniform(WIDEST, 1.0) / STRIDE)
+        view = self.zoomed(sample, zoom, at, rows)
         if rng.uniform() < self.flip:
             view = self.mirrored(view)
         image = jitter(view.sample.image, self.colour, rng)
         if self.degrade:
             image = degraded(image, self.degrade, rng)
-        return replace(view, sample=replace(view.sample, image=image))
+        view = replace(view, sample=replace(view.sample, image=image))
+        return view if rows == self.size[0] else self.barred(view)
 
-    def zoomed(self, sample: Sample, zoom: float, at: npt.NDArray[np.float64]) -> View:
+    def zoomed(
+        self, sample: Sample, zoom: float, at: npt.NDArray[np.float64], rows: int | None = None
+    ) -> View:
         """A window of the sample at the views' size; labels stay the camera's own.
 
         Args:
             sample: Any size.
             zoom: At least 1.
             at: (2,) in 0..1: where the window lies between left and right, top and bottom.
+            rows: Height of the view, a multiple of 4; None = the views' own.
         """
-        size = sample.image.shape[:2]
-        window = Window.place(size, self.size, zoom, at)
+        size, target = sample.image.shape[:2], (rows or self.size[0], self.size[1])
+        window = Window.place(size, target, zoom, at)
+        camera = sample.intrinsics and window.camera(sample.intrinsics).resized(*target[::-1])
         view = replace(
             sample,
-            image=self._image(window.cut(sample.image)),
+            image=resized(window.cut(sample.image), target[::-1]),
             truth={
-                name: self._labels(self.tasks[name], window.cut(labels))
+                name: _labels(self.tasks[name], window.cut(labels), target)
                 for name, labels in sample.truth.items()
                 if name in self.tasks
             },
             pseudo={
-                name: self._pseudo(pseudo, window, size)
+                name: _pseudo(pseudo, window, size, target)
                 for name, pseudo in sample.pseudo.items()
                 if name in self.tasks
             },
-            intrinsics=self._camera(sample.intrinsics, window),
+            intrinsics=camera,
         )
-        return View(view, self._focal_ratio(view.intrinsics, window, size))
+        return View(view, self._focal_ratio(camera, window, size))
 
-    def _image(self, part: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        return resized(part, self.size[::-1])
+    def barred(self, view: View) -> View:
+        """A view that is less high than the others, on top of a bar that has no labels.
 
-    def _labels(self, task: Task, part: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        how = _INTERPOLATION[task.interpolation]
-        return cv2.resize(part, self.size[::-1], interpolation=how)
-
-    def _pseudo(self, pseudo: PseudoLabel, window: Window, size: tuple[int, ...]) -> PseudoLabel:
-        """The window's part, to sub-cell accuracy, on the network's output grid."""
-        grid = (self.size[1] // STRIDE, self.size[0] // STRIDE)
-        rows, columns = pseudo.confidence.shape
-        matrix = _resampling(window, (size[0] / rows, size[1] / columns), grid)
-
-        def resampled(array: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-            flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-            border = cv2.BORDER_REPLICATE
-            out = cv2.warpAffine(array, matrix, grid, flags=flags, borderMode=border)
-            return out.reshape(grid[1], grid[0], *array.shape[2:])  # type: ignore[return-value]
-
-        planes = [resampled(plane) for plane in cv2.split(pseudo.value)]  # type: ignore[arg-type]
-        # What was dropped must not come back as the mean of itself and a neighbour.
-        kept = resampled((pseudo.confidence > 0).astype(np.float32)) > 0.5
-        return PseudoLabel(np.stack(planes, axis=2), resampled(pseudo.confidence) * kept)
-
-    def _camera(self, camera: Intrinsics | None, window: Window) -> Intrinsics | None:
-        if camera is None:
-            return None
-        cropped = camera.cropped(window.left, window.top, window.width, window.height)
-        return cropped.resized(*self.size[::-1])
+        So prediction lays a wide image into a network's input (`mtl_core.predictor.Letterbox`).
+        """
+        (height, width), sample, tasks = self.size, view.sample, self.tasks
+        bar = np.rint(255 * np.array(self.mean)).astype(np.uint8)
+        grid = (height // STRIDE, width // STRIDE)
+        return replace(
+            view,
+            sample=replace(
+                sample,
+                image=_on(np.tile(bar, (height, width, 1)), sample.image),
+                truth={n: _on(tasks[n].absent(height, width), t) for n, t in sample.truth.items()},
+                pseudo={n: _pseudo_on(grid, pseudo) for n, pseudo in sample.pseudo.items()},
+                intrinsics=sample.intrinsics and replace(sample.intrinsics, height=height),
+            ),
+        )
 
     def _focal_ratio(
         self, camera: Intrinsics | None, window: Window, size: tuple[int, ...]
@@ -193,6 +202,50 @@ class Augmentation:
                 intrinsics=sample.intrinsics and sample.intrinsics.flipped(),
             ),
         )
+
+
+def _labels(task: Task, part: npt.NDArray[Any], target: tuple[int, int]) -> npt.NDArray[Any]:
+    """A part of an image's labels at the target's height and width."""
+    return cv2.resize(part, target[::-1], interpolation=_INTERPOLATION[task.interpolation])
+
+
+def _pseudo(
+    pseudo: PseudoLabel, window: Window, size: tuple[int, ...], target: tuple[int, int]
+) -> PseudoLabel:
+    """The window's part, to sub-cell accuracy, on the network's output grid.
+
+    Args:
+        pseudo: Of the whole image.
+        window: In pixels of the image.
+        size: The image's (height, width).
+        target: The view's (height, width).
+    """
+    grid = (target[1] // STRIDE, target[0] // STRIDE)
+    rows, columns = pseudo.confidence.shape
+    matrix = _resampling(window, (size[0] / rows, size[1] / columns), grid)
+
+    def resampled(array: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        border = cv2.BORDER_REPLICATE
+        out = cv2.warpAffine(array, matrix, grid, flags=flags, borderMode=border)
+        return out.reshape(grid[1], grid[0], *array.shape[2:])  # type: ignore[return-value]
+
+    planes = [resampled(plane) for plane in cv2.split(pseudo.value)]  # type: ignore[arg-type]
+    # What was dropped must not come back as the mean of itself and a neighbour.
+    kept = resampled((pseudo.confidence > 0).astype(np.float32)) > 0.5
+    return PseudoLabel(np.stack(planes, axis=2), resampled(pseudo.confidence) * kept)
+
+
+def _on(ground: npt.NDArray[Any], part: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The ground (H, W, ...), with a part (h, W, ...) laid over its upper rows."""
+    ground[: len(part)] = part
+    return ground
+
+
+def _pseudo_on(grid: tuple[int, int], part: PseudoLabel) -> PseudoLabel:
+    """Pseudo-labels (h, W) in the upper rows of a grid (H, W) that has none."""
+    value = np.zeros((*grid, part.value.shape[2]), np.float32)
+    return PseudoLabel(_on(value, part.value), _on(np.zeros(grid, np.float32), part.confidence))
 
 
 def mirrored_pseudo(task: Task, pseudo: PseudoLabel) -> PseudoLabel:

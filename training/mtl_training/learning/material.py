@@ -71,6 +71,8 @@ def gather(config: TrainConfig) -> Material:
         config.schedule.crop,
         config.schedule.max_zoom,
         degrade=config.schedule.degrade,
+        wide=config.schedule.wide,
+        mean=config.network.spec.mean,
     )
     return Material(
         views=Views(sources, augment, config.seed),

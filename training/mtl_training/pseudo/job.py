@@ -38,6 +38,7 @@ class Job:
         data: With a protocol, what that leaves without labels is labelled.
         signals: The teacher's inputs that are given the truth that there is, such as `depth`.
         flip: Whether mirror images are predicted too.
+        tasks: What is labelled; () = all that the model predicts.
         device: Where torch runs a checkpoint.
     """
 
@@ -45,6 +46,7 @@ class Job:
     data: DataConfig
     signals: tuple[str, ...] = ()
     flip: bool = True
+    tasks: tuple[str, ...] = ()
     device: str = "cpu"
 
     def calibrate(self, seed: int = 0) -> dict[str, float]:
@@ -76,7 +78,7 @@ class Job:
     def label(self, out: Path, everywhere: bool = False) -> PseudoStore:
         """Label what lacks labels; see `generate`."""
         model = open_model(self.model, self.device)
-        tasks, source = model_tasks(model), self._source(model.card)
+        tasks, source = self._tasks(model), self._source(model.card)
         check_classes(model.card, source, tasks, self.signals)
         if self.data.protocol:
             source = limit(source, self._assignment())
@@ -89,7 +91,17 @@ class Job:
         model = open_model(self.model, self.device)
         whole = self._source(model.card)
         visible = limit(whole, self._assignment()) if self.data.protocol else None
-        return quality(folder, whole, model_tasks(model), out, losses, visible)
+        return quality(folder, whole, self._tasks(model), out, losses, visible)
+
+    def _tasks(self, model: Model) -> list[Task]:
+        """What is labelled."""
+        known = model_tasks(model)
+        if unknown := set(self.tasks) - {task.name for task in known}:
+            raise ConfigError(
+                f"the model says {', '.join(task.name for task in known)}, "
+                f"asked for {', '.join(sorted(unknown))}"
+            )
+        return [task for task in known if not self.tasks or task.name in self.tasks]
 
     def _source(self, card: ModelCard) -> SampleSource:
         """The data with all their truth."""
