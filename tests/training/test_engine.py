@@ -476,6 +476,12 @@ def _without(text, key):
     return "\n".join(kept)
 
 
+def test_bars_are_refused_beside_consistency(config):
+    """The averaged network's answers on a bar would become targets."""
+    with pytest.raises(ConfigError, match="either wide or consistency expected, got 0.5 and 1.0"):
+        replace(with_steps(config, 1, wide=0.5), losses=LossConfig(consistency=1.0))
+
+
 def test_the_shipped_configurations_are_valid(pytestconfig):
     folder = pytestconfig.rootpath / "training" / "configs"
     found = [path for path in folder.rglob("*.toml") if path.parent.name != "experiments"]

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mtl_core.card import InputSpec
 from mtl_core.geometry import Intrinsics
 from mtl_training.data.augment import Augmentation
 from mtl_training.data.loader import BatchOrder, Pool, Views, batches, pools
@@ -49,7 +50,8 @@ class Numbers:
 
 
 def loaded(workers, seed=0, first=0, last=4):
-    views = Views([Numbers(6), Numbers(3)], Augmentation(TASK, 32, 48, 50.0), seed)
+    augment = Augmentation(TASK, InputSpec(32, 64, (0, 0, 0), (1, 1, 1)), 50.0)
+    views = Views([Numbers(6), Numbers(3)], augment, seed)
     order = BatchOrder([range(9)], 2, seed, first, last)
     return [batch["image"].numpy() for batch in batches(views, order, TASK, workers)]
 

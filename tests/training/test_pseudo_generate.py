@@ -20,6 +20,7 @@ from mtl_core.predictor import ModelPredictor
 from mtl_training.cli import main
 from mtl_training.config import DataConfig, LossConfig
 from mtl_training.data.catalogue import open_source
+from mtl_training.data.files import read_json
 from mtl_training.data.protocols import Assignment, Imbalance, assign, limit
 from mtl_training.errors import ConfigError, DatasetError, ResumeError
 from mtl_training.learning.checkpoint import load_trained
@@ -28,7 +29,7 @@ from mtl_training.pseudo.calibrate import calibrate
 from mtl_training.pseudo.generate import Labeller, Origin, generate
 from mtl_training.pseudo.job import Job
 from mtl_training.pseudo.selection import quantised
-from mtl_training.pseudo.store import WithPseudo
+from mtl_training.pseudo.store import PseudoStore, WithPseudo
 from mtl_training.settings import config_fields
 from mtl_training.tasks.inverse_depth import InverseDepth
 from mtl_training.tasks.registry import build_tasks
@@ -363,14 +364,16 @@ def test_an_onnx_file_labels_as_well(tmp_path):
     assert found["tasks"].keys() == {"segmentation", "depth"}
 
 
-@pytest.mark.usefixtures("made_data")
-def test_only_the_tasks_that_are_asked_for_are_labelled(tmp_path):
+def test_only_the_tasks_that_are_asked_for_are_labelled(made_data, tmp_path):
     path = min((Path(__file__).parents[2] / "src/mtl_perception/models").glob("student-*.onnx"))
-    job = Job(path, DataConfig("nyuv2", split="val"), tasks=("segmentation",))
-    store = job.label(tmp_path / "labels", everywhere=True)
-    assert store.record.recipe.tasks == ("segmentation",)
-    assert set(store.record.labelled) == {"segmentation"}
-    assert job.judge(tmp_path / "labels", tmp_path / "report")["tasks"].keys() == {"segmentation"}
+    words = ["pseudo-label", str(path), str(made_data / "nyuv2"), "--split", "val", "--everywhere"]
+    options = ["--tasks", "segmentation", "--out", str(tmp_path / "labels")]
+    assert main([*words, *options, "--quality", str(tmp_path / "report")]) == 0
+    record = PseudoStore.open(tmp_path / "labels").record
+    assert record.recipe.tasks == ("segmentation",)
+    assert set(record.labelled) == {"segmentation"}
+    assert read_json(tmp_path / "report/quality.json")["tasks"].keys() == {"segmentation"}
+    job = Job(path, DataConfig("nyuv2", split="val"))
     with pytest.raises(ConfigError, match="says segmentation, depth, asked for normals"):
         replace(job, tasks=("normals",)).label(tmp_path / "other")
 

@@ -91,7 +91,8 @@ class ScheduleConfig(Settings):
             train (Touvron et al., "Fixing the train-test resolution discrepancy", NeurIPS 2019).
         max_zoom: Augmentation's largest zoom.
         degrade: Probability of blur, of noise, and of compression in a view (`data.degradation`).
-        wide: Probability of a view as a wide camera's is, with a bar below (`data.augment`).
+        wide: Probability of a view as a wide camera's is, above a bar (`data.augment`). Not beside
+            consistency, which would ask for the averaged network's answers on the bar.
         start_share: Share that the weights of `start` have in those that are left. The mean of a
             network and what it was tuned to on other data is often better than either on both
             (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022).
@@ -229,9 +230,14 @@ class TrainConfig(Settings):
     start: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse an empty list of data, and weights of tasks that are not learned."""
+        """Refuse settings that contradict each other."""
         if not self.data:
             raise ConfigError("data: at least one source expected, got none")
+        if self.schedule.wide and self.losses.consistency:
+            raise ConfigError(
+                "either wide or consistency expected, got "
+                f"{self.schedule.wide} and {self.losses.consistency}"
+            )
         if self.schedule.start_share and not self.start:
             raise ConfigError("start_share: a start expected that it is a share of, got none")
         if unknown := sorted(self.losses.task_weights.keys() - set(self.tasks.names)):

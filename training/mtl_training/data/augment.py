@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from mtl_core.card import InputSpec
 from mtl_core.geometry import Intrinsics
 from mtl_core.images import resized
 from mtl_core.interface import STRIDE
@@ -24,15 +25,15 @@ from mtl_training.data.degradation import degraded
 from mtl_training.data.sample import PseudoLabel, Sample
 from mtl_training.tasks.base import Task
 
-WIDEST = 0.75
-"""Least height of a wide view over the whole: an image of 16:9 in an input of 4:3."""
+LEAST_HEIGHT = 0.75
+"""Of a wide view, over that of the others: an image of 16:9 in an input of 4:3."""
 
 _INTERPOLATION = {"nearest": cv2.INTER_NEAREST_EXACT, "linear": cv2.INTER_LINEAR}
 
 
 @dataclass(frozen=True)
 class View:
-    """A sample at a network's size.
+    """A sample at the size that is trained on.
 
     Attributes:
         sample: The sample; its pseudo-labels lie on a grid of stride 4.
@@ -84,22 +85,19 @@ class Augmentation:
 
     Attributes:
         tasks: By name; labels of other tasks are left out.
-        height: Of the network's input when it predicts.
-        width: Likewise.
-        canonical_fx: Focal length that labels are brought to, pixels at `width`.
+        spec: The network's input when it predicts.
+        canonical_fx: Focal length that labels are brought to, pixels at the input's width.
         crop: Height and width of views; () = those of the network's input.
-        max_zoom: Zoom is drawn from 1, the whole image filling the view, to this.
+        max_zoom: Zoom is drawn from 1, as much of the image as has the view's aspect, to this.
         flip: Probability of a mirror image.
         colour: Relative change of brightness, contrast and saturation, at most.
         degrade: Probability of blur, of noise, and of compression.
-        wide: Probability of a view that is wider than the network's input, as a wide camera's image
-            is: up to 16:9 for an input of 4:3, with a bar below.
-        mean: Of the network's normalisation, 0..1 in RGB: the colour of that bar.
+        wide: Probability of a view as a wide camera's is, up to 4/3 of the others' aspect, above a
+            bar.
     """
 
     tasks: Mapping[str, Task]
-    height: int
-    width: int
+    spec: InputSpec
     canonical_fx: float
     crop: tuple[int, ...] = ()
     max_zoom: float = 1.5
@@ -107,12 +105,11 @@ class Augmentation:
     colour: float = 0.3
     degrade: float = 0.0
     wide: float = 0.0
-    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
 
     @property
     def size(self) -> tuple[int, int]:
         """Height and width of views."""
-        height, width = self.crop or (self.height, self.width)
+        height, width = self.crop or (self.spec.height, self.spec.width)
         return height, width
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> View:
@@ -120,7 +117,7 @@ class Augmentation:
         zoom = float(rng.uniform(1.0, self.max_zoom))
         at, rows = rng.uniform(size=2), self.size[0]
         if self.wide and rng.uniform() < self.wide:
-            rows = STRIDE * round(rows * rng.uniform(WIDEST, 1.0) / STRIDE)
+            rows = STRIDE * round(rows * rng.uniform(LEAST_HEIGHT, 1.0) / STRIDE)
         view = self.zoomed(sample, zoom, at, rows)
         if rng.uniform() < self.flip:
             view = self.mirrored(view)
@@ -133,13 +130,13 @@ class Augmentation:
     def zoomed(
         self, sample: Sample, zoom: float, at: npt.NDArray[np.float64], rows: int | None = None
     ) -> View:
-        """A window of the sample at the views' size; labels stay the camera's own.
+        """A window of the sample at the views' width; labels stay the camera's own.
 
         Args:
             sample: Any size.
             zoom: At least 1.
             at: (2,) in 0..1: where the window lies between left and right, top and bottom.
-            rows: Height of the view, a multiple of 4; None = the views' own.
+            rows: Height of the view, a multiple of 4; None = that of the others.
         """
         size, target = sample.image.shape[:2], (rows or self.size[0], self.size[1])
         window = Window.place(size, target, zoom, at)
@@ -166,19 +163,24 @@ class Augmentation:
 
         So prediction lays a wide image into a network's input (`mtl_core.predictor.Letterbox`).
         """
-        (height, width), sample, tasks = self.size, view.sample, self.tasks
-        bar = np.rint(255 * np.array(self.mean)).astype(np.uint8)
-        grid = (height // STRIDE, width // STRIDE)
-        return replace(
-            view,
-            sample=replace(
-                sample,
-                image=_on(np.tile(bar, (height, width, 1)), sample.image),
-                truth={n: _on(tasks[n].absent(height, width), t) for n, t in sample.truth.items()},
-                pseudo={n: _pseudo_on(grid, pseudo) for n, pseudo in sample.pseudo.items()},
-                intrinsics=sample.intrinsics and replace(sample.intrinsics, height=height),
-            ),
-        )
+        sample, (height, width) = view.sample, self.size
+        bar = np.tile(np.rint(255 * np.array(self.spec.mean)).astype(np.uint8), (height, width, 1))
+        truth = {
+            name: _over(labels, self.tasks[name].absent(height, width))
+            for name, labels in sample.truth.items()
+        }
+        none = np.zeros((height // STRIDE, width // STRIDE), np.float32)
+        pseudo = {
+            name: PseudoLabel(
+                _over(label.value, np.repeat(none[..., None], label.value.shape[2], axis=2)),
+                _over(label.confidence, none),
+            )
+            for name, label in sample.pseudo.items()
+        }
+        camera = sample.intrinsics and replace(sample.intrinsics, height=height)
+        image = _over(sample.image, bar)
+        whole = replace(sample, image=image, truth=truth, pseudo=pseudo, intrinsics=camera)
+        return replace(view, sample=whole)
 
     def _focal_ratio(
         self, camera: Intrinsics | None, window: Window, size: tuple[int, ...]
@@ -186,7 +188,7 @@ class Augmentation:
         """The view's focal length over the canonical one; of an unknown camera its scale alone."""
         if camera is not None:
             return camera.fx / self.canonical_fx
-        fitted = min(self.height / size[0], self.width / size[1])
+        fitted = min(self.spec.height / size[0], self.spec.width / size[1])
         return self.size[1] / window.width / fitted
 
     def mirrored(self, view: View) -> View:
@@ -236,16 +238,9 @@ def _pseudo(
     return PseudoLabel(np.stack(planes, axis=2), resampled(pseudo.confidence) * kept)
 
 
-def _on(ground: npt.NDArray[Any], part: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The ground (H, W, ...), with a part (h, W, ...) laid over its upper rows."""
-    ground[: len(part)] = part
-    return ground
-
-
-def _pseudo_on(grid: tuple[int, int], part: PseudoLabel) -> PseudoLabel:
-    """Pseudo-labels (h, W) in the upper rows of a grid (H, W) that has none."""
-    value = np.zeros((*grid, part.value.shape[2]), np.float32)
-    return PseudoLabel(_on(value, part.value), _on(np.zeros(grid, np.float32), part.confidence))
+def _over(part: npt.NDArray[Any], ground: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A part (h, W, ...) over the upper rows of a ground (H, W, ...)."""
+    return np.concatenate([part, ground[len(part) :]])
 
 
 def mirrored_pseudo(task: Task, pseudo: PseudoLabel) -> PseudoLabel:

@@ -65,14 +65,12 @@ def gather(config: TrainConfig) -> Material:
     shares = {name: len(labelled(sources, name)) / count for name in config.tasks.names}
     augment = Augmentation(
         tasks,
-        config.network.height,
-        config.network.width,
+        config.network.spec,
         config.tasks.canonical_fx,
         config.schedule.crop,
         config.schedule.max_zoom,
         degrade=config.schedule.degrade,
         wide=config.schedule.wide,
-        mean=config.network.spec.mean,
     )
     return Material(
         views=Views(sources, augment, config.seed),

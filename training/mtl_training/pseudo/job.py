@@ -76,7 +76,11 @@ class Job:
         return calibrate(self.model, source, given, flip=flip, device=self.device, seed=seed)
 
     def label(self, out: Path, everywhere: bool = False) -> PseudoStore:
-        """Label what lacks labels; see `generate`."""
+        """Label what lacks labels; see `generate`.
+
+        Raises:
+            ConfigError: The model does not predict a task that is asked for.
+        """
         model = open_model(self.model, self.device)
         tasks, source = self._tasks(model), self._source(model.card)
         check_classes(model.card, source, tasks, self.signals)
