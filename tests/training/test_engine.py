@@ -478,7 +478,9 @@ def _without(text, key):
 
 def test_bars_are_refused_beside_consistency(config):
     """The averaged network's answers on a bar would become targets."""
-    with pytest.raises(ConfigError, match="either wide or consistency expected, got 0.5 and 1.0"):
+    with pytest.raises(
+        ConfigError, match=r"either wide or consistency expected, got 0\.5 and 1\.0"
+    ):
         replace(with_steps(config, 1, wide=0.5), losses=LossConfig(consistency=1.0))
 
 
