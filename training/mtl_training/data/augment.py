@@ -169,12 +169,8 @@ class Augmentation:
             name: _over(labels, self.tasks[name].absent(height, width))
             for name, labels in sample.truth.items()
         }
-        none = np.zeros((height // STRIDE, width // STRIDE), np.float32)
         pseudo = {
-            name: PseudoLabel(
-                _over(label.value, np.repeat(none[..., None], label.value.shape[2], axis=2)),
-                _over(label.confidence, none),
-            )
+            name: PseudoLabel(_over_none(label.value, height), _over_none(label.confidence, height))
             for name, label in sample.pseudo.items()
         }
         camera = sample.intrinsics and replace(sample.intrinsics, height=height)
@@ -241,6 +237,11 @@ def _pseudo(
 def _over(part: npt.NDArray[Any], ground: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """A part (h, W, ...) over the upper rows of a ground (H, W, ...)."""
     return np.concatenate([part, ground[len(part) :]])
+
+
+def _over_none(part: npt.NDArray[np.float32], height: int) -> npt.NDArray[np.float32]:
+    """A grid (h, w, ...) over the upper cells of an empty one, that of a view of this height."""
+    return _over(part, np.zeros((height // STRIDE, *part.shape[1:]), np.float32))
 
 
 def mirrored_pseudo(task: Task, pseudo: PseudoLabel) -> PseudoLabel:

@@ -98,7 +98,7 @@ class Job:
         return quality(folder, whole, self._tasks(model), out, losses, visible)
 
     def _tasks(self, model: Model) -> list[Task]:
-        """What is labelled."""
+        """What is labelled; see `label` for what it refuses."""
         known = model_tasks(model)
         if unknown := set(self.tasks) - {task.name for task in known}:
             raise ConfigError(
