@@ -1,5 +1,6 @@
 """The file that leaves training: it computes what torch computes, keeps the leak rule, is whole."""
 
+import hashlib
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,7 @@ from mtl_core.model import OnnxModel
 from mtl_core.predictor import ModelPredictor
 from mtl_training.config import DataConfig, NetworkConfig
 from mtl_training.data.catalogue import open_source
-from mtl_training.errors import CheckpointError, ExportError, OutputError
+from mtl_training.errors import CheckpointError, ConfigError, ExportError, OutputError
 from mtl_training.evaluate import evaluate, shared_tasks
 from mtl_training.export import write_card
 from mtl_training.release import check_agreement, golden_inputs, release
@@ -157,6 +158,35 @@ def test_a_teacher_is_measured_with_each_of_its_inputs(teacher, made_data, tmp_p
     assert said["nyuv2_val_rmse"] == said["nyuv2_val_given_depth_rmse"]
     assert said["nyuv2_val_rmse"] != said["nyuv2_val_given_labels_rmse"]
     assert said["temperature_depth"] == TEMPERATURES["depth"]
+
+
+def test_who_learned_from_all_data_has_the_figures_of_its_recipe(config, made_data, tmp_path):
+    """Measured on rooms, which it has not seen; what val says, and temperatures, are the twin's."""
+    twin = untrained.run(tmp_path / "twin", config, seed=5, temperatures=TEMPERATURES)
+    recipe = release(twin, tmp_path / "twins", VAL)
+    run = untrained.run(tmp_path / "run", config)
+    rooms = DataConfig("held-out-rooms", frames=1)
+    card, other = (OnnxModel(path).card for path in (release(run, tmp_path, rooms, recipe), recipe))
+    said = dict(card.metrics)
+    assert {n: said.pop(n) for n in list(said) if n.startswith("temperature_")} == {
+        "temperature_segmentation": 2.0,
+        "temperature_depth": 0.7,
+    }
+    of_recipe = {name for name in said if name.startswith("recipe_")}
+    assert {name.removeprefix("recipe_"): said[name] for name in of_recipe} == {
+        name: value for name, value in other.metrics.items() if not name.startswith("temperature_")
+    }
+    assert all(name.startswith("held_out_rooms_") for name in said.keys() - of_recipe)
+    assert hashlib.sha256(recipe.read_bytes()).hexdigest() in card.data[-1]
+    assert other.data[0] in card.data[-1]
+
+
+def test_a_recipe_of_another_interface_is_refused(teacher, config, made_data, tmp_path):
+    _, file = teacher
+    run = untrained.run(tmp_path / "run", config)
+    with pytest.raises(ConfigError, match=r"recipe: role of .* is teacher, expected stud"):
+        release(run, tmp_path / "models", VAL, file.path)
+    assert not list(tmp_path.glob("models/*"))
 
 
 def test_a_file_of_another_network_is_not_released(

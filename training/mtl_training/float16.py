@@ -23,13 +23,14 @@ from mtl_training.pseudo.record import sha256_of
 from mtl_training.release import publish
 
 
-def halve(path: Path, out: Path, data: DataConfig) -> Path:
+def halve(path: Path, out: Path, data: DataConfig, recipe: Path | None = None) -> Path:
     """Write a student or a teacher in float16, measure the file, write the figures into its card.
 
     Args:
         path: An ONNX file that `release` wrote.
         out: Folder for the file, which is named after the network, with `-fp16`.
         data: What it is measured on.
+        recipe: See `publish`; in float16 too.
 
     Returns:
         The file, which appears only when all of that has gone well.
@@ -38,7 +39,7 @@ def halve(path: Path, out: Path, data: DataConfig) -> Path:
         ModelError: It is no ONNX file of ours.
         QuantizeError: Its weights are not in float32.
         DatasetError: The data are absent.
-        ConfigError: The data's classes are not the model's.
+        ConfigError: The data's classes are not the model's, or the recipe's interface differs.
     """
     # Not above: it loads ONNX Runtime, whose telemetry `mtl_core.model` has to switch off before.
     from onnxruntime.transformers.float16 import convert_float_to_float16
@@ -52,4 +53,4 @@ def halve(path: Path, out: Path, data: DataConfig) -> Path:
         file = Path(scratch) / f"{card.name}.onnx"
         onnx.save(convert_float_to_float16(network, keep_io_types=True), file)
         write_card(file, card)
-        return publish(file, out, data, source)
+        return publish(file, out, data, source, recipe)

@@ -63,7 +63,9 @@ class Calibration:
         return sorted(rng.choice(len(source), count, replace=False).tolist())
 
 
-def quantize(path: Path, out: Path, calibration: Calibration, data: DataConfig) -> Path:
+def quantize(
+    path: Path, out: Path, calibration: Calibration, data: DataConfig, recipe: Path | None = None
+) -> Path:
     """Write a student in int8, measure the file and write the figures into its card.
 
     Args:
@@ -71,6 +73,7 @@ def quantize(path: Path, out: Path, calibration: Calibration, data: DataConfig) 
         out: Folder for the file, which is named after the student, with `-int8`.
         calibration: What its activations' ranges are taken from.
         data: What it is measured on.
+        recipe: See `publish`; in int8 too.
 
     Returns:
         The file, which appears only when all of that has gone well. Two runs on one machine write
@@ -80,7 +83,7 @@ def quantize(path: Path, out: Path, calibration: Calibration, data: DataConfig) 
         ModelError: It is no ONNX file of ours.
         QuantizeError: It is a teacher, is quantised already, or has nothing to quantise.
         DatasetError: The data are absent or empty.
-        ConfigError: The data's classes are not the model's.
+        ConfigError: The data's classes are not the model's, or the recipe's interface differs.
     """
     model = OnnxModel(path)
     if model.card.role != "student":
@@ -93,7 +96,7 @@ def quantize(path: Path, out: Path, calibration: Calibration, data: DataConfig) 
         file = Path(scratch) / f"{card.name}.onnx"
         to_int8(path, _inputs(source, chosen, card.input), file, STEM)
         write_card(file, card)
-        return publish(file, out, data, measured)
+        return publish(file, out, data, measured, recipe)
 
 
 def _inputs(

@@ -19,7 +19,7 @@ from mtl_core.interface import FLOAT, IMAGE, Port
 from mtl_core.model import Array, Model, OnnxModel
 from mtl_core.predictor import ModelPredictor, Preprocessor
 from mtl_core.rooms import Frame, Room
-from mtl_training.cards import TEMPERATURE
+from mtl_training.cards import TEMPERATURE, card_of_recipe, temperatures_in
 from mtl_training.config import DataConfig
 from mtl_training.data.catalogue import open_source
 from mtl_training.data.source import SampleSource
@@ -29,6 +29,7 @@ from mtl_training.export import export, write_card
 from mtl_training.files import atomic
 from mtl_training.learning.checkpoint import load_trained
 from mtl_training.models import TorchModel
+from mtl_training.pseudo.record import sha256_of
 
 TOLERANCE = 3e-4
 """How far torch and ONNX Runtime may differ. A network that is not trained says short vectors, and
@@ -37,13 +38,14 @@ these, brought to length 1 as normals, differ by up to 1.4e-4 on AVX512; trained
 GOLDEN_SEED = 3
 
 
-def release(run: Path, out: Path, data: DataConfig) -> Path:
+def release(run: Path, out: Path, data: DataConfig, recipe: Path | None = None) -> Path:
     """Export a finished run, measure the file and write the figures into its card.
 
     Args:
         run: The run's folder, or its `weights.safetensors`.
         out: Folder for the file, which is named after the configuration's `name`.
         data: What it is measured on; a teacher also with each of its inputs given.
+        recipe: See `publish`. Its temperatures are taken too, if the run has none.
 
     Returns:
         The file, which appears only when all of that has gone well.
@@ -51,10 +53,12 @@ def release(run: Path, out: Path, data: DataConfig) -> Path:
     Raises:
         CheckpointError: The run is absent, unfinished or damaged.
         DatasetError: The data are absent.
-        ConfigError: Its tasks or classes are not the model's.
+        ConfigError: Its tasks or classes are not the model's, or the recipe's interface differs.
         ExportError: The file does not compute what the network computes.
     """
     trained, source = load_trained(run), open_source(data)
+    if recipe and not trained.temperatures:
+        trained = replace(trained, temperatures=temperatures_in(OnnxModel(recipe).card))
     model = TorchModel(trained)
     with TemporaryDirectory() as scratch:
         path = Path(scratch) / f"{model.card.name}.onnx"
@@ -62,10 +66,12 @@ def release(run: Path, out: Path, data: DataConfig) -> Path:
         temperatures = {f"{TEMPERATURE}{task}": t for task, t in trained.temperatures.items()}
         write_card(path, replace(model.card, metrics=temperatures))
         check_agreement(model, OnnxModel(path))
-        return publish(path, out, data, source)
+        return publish(path, out, data, source, recipe)
 
 
-def publish(path: Path, out: Path, data: DataConfig, source: SampleSource) -> Path:
+def publish(
+    path: Path, out: Path, data: DataConfig, source: SampleSource, recipe: Path | None = None
+) -> Path:
     """Measure a file, write the figures into its card, and put it into a folder.
 
     Args:
@@ -73,12 +79,14 @@ def publish(path: Path, out: Path, data: DataConfig, source: SampleSource) -> Pa
         out: The folder.
         data: What it is measured on; a teacher also with each of its inputs given.
         source: The same, opened.
+        recipe: An ONNX file whose figures go into the card as well, as those of the recipe: one
+            that the same recipe made of less data, measured on what it has not seen.
 
     Returns:
         The file there.
 
     Raises:
-        ConfigError: Its tasks or classes are not the model's.
+        ConfigError: Its tasks or classes are not the model's, or the recipe's interface differs.
     """
     model = OnnxModel(path)
     tasks = shared_tasks(model, source)
@@ -87,7 +95,10 @@ def publish(path: Path, out: Path, data: DataConfig, source: SampleSource) -> Pa
     for signals in ((), *((name,) for name in model.signals)):
         figures = evaluate(ModelPredictor(model), source, tasks, signals)
         metrics |= _metrics("_given_".join((prefix, *signals)), figures)
-    write_card(path, replace(model.card, metrics=metrics))
+    card = replace(model.card, metrics=metrics)
+    if recipe:
+        card = card_of_recipe(card, OnnxModel(recipe).card, sha256_of(recipe))
+    write_card(path, card)
     target = out / path.name
     with atomic(target) as part:
         part.write_bytes(path.read_bytes())
