@@ -8,6 +8,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from mtl_core.card import FP16, INT8
 from mtl_core.images import ColourImage
 from mtl_core.interface import IMAGE
 from mtl_core.labels import LabelMap
@@ -20,15 +21,16 @@ from mtl_training.evaluate import evaluate, shared_tasks
 ROOT = Path(__file__).parents[2]
 MODELS = sorted((ROOT / "src/mtl_perception/models").glob("*.onnx"))
 STUDENTS = [path for path in MODELS if path.stem.startswith("student-")]
-IN_INT8 = [path for path in MODELS if path.stem.endswith("-int8")]
-IN_FLOAT = [path for path in MODELS if path not in IN_INT8]
+IN_INT8 = [path for path in MODELS if path.stem.endswith(INT8)]
+IN_FLOAT16 = [path for path in MODELS if path.stem.endswith(FP16)]
+IN_FLOAT = [path for path in MODELS if path not in (*IN_INT8, *IN_FLOAT16)]
 GOLDEN_STEP = 6  # as tests/golden/write.py samples
 SIGNAL = "signal."  # likewise
 
 
 def in_float(path):
-    """The file that one in int8 was made of."""
-    return path.with_name(path.name.replace("-int8", ""))
+    """The file that one in int8 or in float16 was made of."""
+    return path.with_stem(path.stem.removesuffix(INT8).removesuffix(FP16))
 
 
 def golden_answers(path):
@@ -81,10 +83,20 @@ def test_in_int8_no_sum_saturates_on_a_processor_without_vnni(path):
             assert 255 * sums.max() < 2**15
 
 
-@pytest.mark.parametrize("path", IN_INT8, ids=lambda p: p.stem)
-def test_in_int8_it_is_that_of_the_file_beside_it_and_loses_little(path):
+@pytest.mark.parametrize("path", IN_FLOAT16, ids=lambda p: p.stem)
+def test_in_float16_it_sees_the_same_picture(path):
+    """A thousandth of a logarithm of depth; classes but at a few edges."""
+    answers = golden_answers(path)
+    got, expected = answers["segmentation"]
+    assert np.mean(got.argmax(axis=1) == expected.argmax(axis=1)) > 0.99
+    got, expected = answers["depth"]
+    assert np.median(np.abs(np.log(got / expected))) < 0.001
+
+
+@pytest.mark.parametrize("path", [*IN_INT8, *IN_FLOAT16], ids=lambda p: p.stem)
+def test_a_twin_is_that_of_the_file_beside_it_and_loses_little(path):
     card, before = OnnxModel(path).card, OnnxModel(in_float(path)).card
-    assert hashlib.sha256(in_float(path).read_bytes()).hexdigest() in card.data[-1]
+    assert hashlib.sha256(in_float(path).read_bytes()).hexdigest() in " ".join(card.data)
     assert (card.label_map, card.depth, card.input) == (
         before.label_map,
         before.depth,
@@ -127,7 +139,7 @@ def alone(card):
 
 @pytest.mark.data
 @pytest.mark.slow
-@pytest.mark.parametrize("path", MODELS, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", [*IN_FLOAT, *IN_INT8], ids=lambda p: p.stem)
 def test_the_card_says_what_the_file_measures(path, mtl_data):
     model, source = OnnxModel(path), open_source(DataConfig("nyuv2", split="val"))
     figures = evaluate(ModelPredictor(model), source, shared_tasks(model, source))
