@@ -44,9 +44,9 @@ def arrays(tmp_path, monkeypatch):
     for split, count in (("train", 8), ("val", 2)):
         for number in range(count):
             stored = {
-                "image": noise((*SIZE, 3)) / np.float32(255),
-                "label_7": noise(SIZE, 8).astype(np.float32) - 1,
-                "depth": noise((*SIZE, 1), 128).astype(np.float32) / 256,
+                "image": noise((*SIZE, 3), seed=number) / np.float32(255),
+                "label_7": noise(SIZE, 8, seed=number).astype(np.float32) - 1,
+                "depth": noise((*SIZE, 1), 128, seed=number).astype(np.float32) / 256,
             }
             for folder, array in stored.items():
                 path = tmp_path / f"cityscapes_npy/{split}/{folder}/{number}.npy"

@@ -21,7 +21,7 @@ from mtl_training.experiments.chain import PROTOCOL
 from mtl_training.experiments.evaluation import rows_in
 from mtl_training.experiments.experiment import listing, run
 from mtl_training.experiments.results import columns
-from mtl_training.experiments.stages import RECORD
+from mtl_training.experiments.stages import RECORD, STAGES
 from mtl_training.learning.checkpoint import WEIGHTS, load_trained
 from mtl_training.learning.machine import Machine
 from mtl_training.learning.material import open_data
@@ -119,6 +119,15 @@ def test_stages_that_methods_and_seeds_share_are_done_once(finished):
         assert len(stages(finished, kind)) == 2
     assert len(stages(finished, "student")) == 4
     assert len(stages(finished, "evaluation-student")) == 4
+
+
+def test_another_study_shares_the_stages_by_a_link(finished, tiny, machine, tmp_path):
+    """What it trains records its labels where they are, so that either study goes on with it."""
+    (tmp_path / STAGES).symlink_to(finished / STAGES)
+    said = [line for line in listing(tiny, tmp_path) if line.startswith("  ")]
+    assert said
+    assert all(line.startswith("  done ") for line in said)
+    assert experiments.open_workshop(tmp_path, machine).folder == (finished / STAGES).resolve()
 
 
 def test_a_result_is_what_evaluate_says_of_the_student(finished, tiny, data):

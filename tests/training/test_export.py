@@ -9,7 +9,7 @@ import onnxruntime as ort
 import pytest
 
 import untrained
-from mtl_core.card import METADATA_KEY, ModelCard
+from mtl_core.card import METADATA_KEY, DepthSpec, ModelCard
 from mtl_core.model import OnnxModel
 from mtl_core.predictor import ModelPredictor
 from mtl_training.config import DataConfig, NetworkConfig
@@ -17,7 +17,8 @@ from mtl_training.data.catalogue import open_source
 from mtl_training.errors import CheckpointError, ConfigError, ExportError, OutputError
 from mtl_training.evaluate import evaluate, shared_tasks
 from mtl_training.export import write_card
-from mtl_training.release import check_agreement, golden_inputs, release
+from mtl_training.models import open_model
+from mtl_training.release import check_agreement, golden_inputs, open_recipe, release
 
 pytestmark = pytest.mark.slow
 
@@ -160,13 +161,17 @@ def test_a_teacher_is_measured_with_each_of_its_inputs(teacher, made_data, tmp_p
     assert said["temperature_depth"] == TEMPERATURES["depth"]
 
 
+# ---- a recipe's figures ------------------------------------------------------------------------
+
+ROOMS = DataConfig("held-out-rooms", frames=1)
+
+
 def test_who_learned_from_all_data_has_the_figures_of_its_recipe(config, made_data, tmp_path):
     """Measured on rooms, which it has not seen; what val says, and temperatures, are the twin's."""
     twin = untrained.run(tmp_path / "twin", config, seed=5, temperatures=TEMPERATURES)
     recipe = release(twin, tmp_path / "twins", VAL)
     run = untrained.run(tmp_path / "run", config)
-    rooms = DataConfig("held-out-rooms", frames=1)
-    card, other = (OnnxModel(path).card for path in (release(run, tmp_path, rooms, recipe), recipe))
+    card, other = (OnnxModel(path).card for path in (release(run, tmp_path, ROOMS, recipe), recipe))
     said = dict(card.metrics)
     assert {n: said.pop(n) for n in list(said) if n.startswith("temperature_")} == {
         "temperature_segmentation": 2.0,
@@ -176,17 +181,59 @@ def test_who_learned_from_all_data_has_the_figures_of_its_recipe(config, made_da
     assert {name.removeprefix("recipe_"): said[name] for name in of_recipe} == {
         name: value for name, value in other.metrics.items() if not name.startswith("temperature_")
     }
-    assert all(name.startswith("held_out_rooms_") for name in said.keys() - of_recipe)
-    assert hashlib.sha256(recipe.read_bytes()).hexdigest() in card.data[-1]
-    assert other.data[0] in card.data[-1]
+    own = said.keys() - of_recipe
+    assert "held_out_rooms_miou" in own
+    assert all(name.startswith("held_out_rooms_") for name in own)
+    assert hashlib.sha256(recipe.read_bytes()).hexdigest() in card.recipe
+    assert other.data[0] in card.recipe
+    assert len(card.data) == 1, "a recipe's figures are no data that it was trained on"
 
 
-def test_a_recipe_of_another_interface_is_refused(teacher, config, made_data, tmp_path):
+def test_a_runs_own_temperatures_come_before_its_recipes(config, made_data, tmp_path, monkeypatch):
+    twin = untrained.run(tmp_path / "twin", config, temperatures=TEMPERATURES)
+    recipe = release(twin, tmp_path / "twins", ROOMS)
+    run = untrained.run(tmp_path / "run", config, temperatures={"depth": 3.0})
+    monkeypatch.setattr(
+        "mtl_training.release.export", lambda *args: args[-1].write_bytes(recipe.read_bytes())
+    )
+    monkeypatch.setattr("mtl_training.release.check_agreement", lambda *_: None)
+    said = OnnxModel(release(run, tmp_path / "models", ROOMS, recipe)).card.metrics
+    assert said["temperature_depth"] == 3.0
+    assert "temperature_segmentation" not in said
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [({"name": "another"}, "name"), ({"depth": DepthSpec(0.3, 12.0, 99.0)}, "depth")],
+)
+def test_a_recipe_of_another_card_is_refused(student, tmp_path, change, named):
+    _, file = student
+    other = tmp_path / "other.onnx"
+    other.write_bytes(file.path.read_bytes())
+    assert open_recipe(other, file, file.card).card == file.card
+    write_card(other, replace(file.card, **change))
+    with pytest.raises(ConfigError, match=rf"other\.onnx: {named} .* expected, got "):
+        open_recipe(other, file, file.card)
+
+
+def test_a_recipe_of_other_inputs_is_refused_before_anything_is_made(
+    teacher, config, made_data, tmp_path
+):
     _, file = teacher
+    other = tmp_path / "other.onnx"
+    other.write_bytes(file.path.read_bytes())
     run = untrained.run(tmp_path / "run", config)
-    with pytest.raises(ConfigError, match=r"recipe: role of .* is teacher, expected stud"):
-        release(run, tmp_path / "models", VAL, file.path)
-    assert not list(tmp_path.glob("models/*"))
+    alike = open_model(run).card
+    write_card(other, replace(alike, role="teacher"))
+    with pytest.raises(ConfigError, match=r"other\.onnx: role student expected, got teacher"):
+        release(run, tmp_path / "models", VAL, other)
+    write_card(other, replace(file.card, name=alike.name, input=alike.input, power=alike.power))
+    with pytest.raises(ConfigError, match=r"other\.onnx: "):
+        release(run, tmp_path / "models", VAL, other)
+    assert not (tmp_path / "models").exists()
+
+
+# ---- what is not released ----------------------------------------------------------------------
 
 
 def test_a_file_of_another_network_is_not_released(

@@ -274,6 +274,28 @@ def test_a_seed_chooses_the_images(made_data):
     assert Calibration(FIT, images=9).chosen(source) == [0, 1, 2, 3], "there are no more"
 
 
+def test_the_command_takes_a_recipe_and_measures_elsewhere(
+    student, int8, data_folder, made_data, tmp_path, monkeypatch
+):
+    """As of a model that has learned from all images: its own figures are on rooms."""
+    data, recipe = str(data_folder / "nyuv2"), str(int8.path)
+    how = ["--split", "fit", "--images", "3", "--measure-data", "rooms:1", "--recipe", recipe]
+    assert main(["quantize", str(student.path), data, *how, "--out", str(tmp_path)]) == 0
+    said = OnnxModel(tmp_path / "tiny-int8.onnx").card
+    assert said.metrics["recipe_nyuv2_val_miou"] == int8.card.metrics["nyuv2_val_miou"]
+    assert "held_out_rooms_miou" in said.metrics
+    assert "nyuv2_val_miou" not in said.metrics
+    assert hashlib.sha256(int8.path.read_bytes()).hexdigest() in said.recipe
+
+
+def test_a_recipe_in_other_numbers_is_refused(student, made_data, tmp_path):
+    with pytest.raises(ConfigError, match=r"name tiny-int8 expected, got tiny$"):
+        quantize(student.path, tmp_path / "out", Calibration(FIT, images=3), VAL, student.path)
+    with pytest.raises(ConfigError, match=r"name tiny-fp16 expected, got tiny$"):
+        halve(student.path, tmp_path / "out", VAL, student.path)
+    assert not (tmp_path / "out").exists()
+
+
 # ---- in float16 --------------------------------------------------------------------------------
 
 
@@ -316,6 +338,24 @@ def test_the_command_halves_it(student, data_folder, tmp_path, capsys):
     data, out = str(data_folder / "nyuv2"), str(tmp_path)
     assert main(["half", str(student.path), data, "--out", out]) == 0
     assert capsys.readouterr().out.startswith(str(tmp_path / "tiny-fp16.onnx"))
+
+
+def test_a_halved_file_takes_the_figures_of_its_recipe_and_loses_those_of_the_float_ones(
+    student, data_folder, made_data, tmp_path
+):
+    one = halve(student.path, tmp_path / "one", VAL)
+    all_data = tmp_path / "all.onnx"
+    all_data.write_bytes(student.path.read_bytes())
+    metrics = {"recipe_nyuv2_val_miou": 2.0}
+    write_card(all_data, replace(student.card, metrics=metrics, recipe="a float one"))
+    out = str(tmp_path / "other")
+    assert main(["half", str(all_data), "rooms:1", "--recipe", str(one), "--out", out]) == 0
+    said, before = OnnxModel(tmp_path / "other/tiny-fp16.onnx").card, OnnxModel(one).card
+    assert said.metrics["recipe_nyuv2_val_miou"] == before.metrics["nyuv2_val_miou"]
+    assert "a float one" not in said.recipe
+    alone = halve(all_data, tmp_path / "alone", VAL)
+    assert OnnxModel(alone).card.recipe == ""
+    assert "recipe_nyuv2_val_miou" not in OnnxModel(alone).card.metrics
 
 
 def test_what_is_int8_is_not_halved(int8, made_data, tmp_path):

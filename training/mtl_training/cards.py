@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 from mtl_core.card import CLASSES, FP16, INT8, ModelCard
 from mtl_core.labels import LabelMap
 from mtl_training.config import DataConfig
-from mtl_training.errors import ConfigError
 from mtl_training.learning.checkpoint import Trained
 
 
@@ -104,34 +103,25 @@ def card_in_float16(card: ModelCard, sha256: str) -> ModelCard:
 def _twin(card: ModelCard, ending: str, note: str) -> ModelCard:
     """The card of the same network in other numbers; its temperatures are in the graph."""
     baked_in = {name: t for name, t in card.metrics.items() if name.startswith(TEMPERATURE)}
-    return replace(card, name=f"{card.name}{ending}", data=(*card.data, note), metrics=baked_in)
+    data = (*card.data, note)
+    return replace(card, name=f"{card.name}{ending}", data=data, metrics=baked_in, recipe="")
 
 
-def card_of_recipe(card: ModelCard, other: ModelCard, sha256: str) -> ModelCard:
+def with_recipe(card: ModelCard, other: ModelCard, sha256: str) -> ModelCard:
     """A card with the figures of another network that the same recipe made of less data.
 
     Args:
         card: Of a network that has learned from all data, so that none are left to measure it on.
-        other: Of one that was measured on data which it has not seen.
+        other: Of one that was not trained on what it was measured on.
         sha256: Of its file.
-
-    Raises:
-        ConfigError: They differ in what goes in or comes out.
     """
-    for name in ("role", "input", "label_map", "depth", "power"):
-        expected, got = getattr(card, name), getattr(other, name)
-        if got != expected:
-            raise ConfigError(f"recipe: {name} of {other.name} is {got}, expected {expected}")
     figures = {
         f"{RECIPE}{name}": value
         for name, value in other.metrics.items()
         if not name.startswith((TEMPERATURE, RECIPE))
     }
-    note = (
-        f"figures called {RECIPE}... are those of a network of the same recipe that has not seen "
-        f"the data they are measured on (SHA-256 {sha256}): {' and '.join(other.data)}"
-    )
-    return replace(card, metrics={**card.metrics, **figures}, data=(*card.data, note))
+    which = f"SHA-256 {sha256}, trained by {' and '.join(other.data)}"
+    return replace(card, metrics={**card.metrics, **figures}, recipe=which)
 
 
 def temperatures_in(card: ModelCard) -> dict[str, float]:

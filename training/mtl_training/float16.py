@@ -20,7 +20,7 @@ from mtl_training.errors import QuantizeError
 from mtl_training.export import write_card
 from mtl_training.int8 import is_quantised
 from mtl_training.pseudo.record import sha256_of
-from mtl_training.release import publish
+from mtl_training.release import open_recipe, publish
 
 
 def halve(path: Path, out: Path, data: DataConfig, recipe: Path | None = None) -> Path:
@@ -30,7 +30,7 @@ def halve(path: Path, out: Path, data: DataConfig, recipe: Path | None = None) -
         path: An ONNX file that `release` wrote.
         out: Folder for the file, which is named after the network, with `-fp16`.
         data: What it is measured on.
-        recipe: See `publish`; in float16 too.
+        recipe: See `open_recipe`; in float16 too.
 
     Returns:
         The file, which appears only when all of that has gone well.
@@ -39,12 +39,14 @@ def halve(path: Path, out: Path, data: DataConfig, recipe: Path | None = None) -
         ModelError: It is no ONNX file of ours.
         QuantizeError: Its weights are not in float32.
         DatasetError: The data are absent.
-        ConfigError: The data's classes are not the model's, or the recipe's interface differs.
+        ConfigError: The data's classes are not the model's, or the recipe is of another network.
     """
     # Not above: it loads ONNX Runtime, whose telemetry `mtl_core.model` has to switch off before.
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
-    card = card_in_float16(OnnxModel(path).card, sha256_of(path))
+    model = OnnxModel(path)
+    card = card_in_float16(model.card, sha256_of(path))
+    other = open_recipe(recipe, model, card)
     source, network = open_source(data), onnx.load(path)
     halved = any(t.data_type == TensorProto.FLOAT16 for t in network.graph.initializer)
     if halved or is_quantised(network.graph):
@@ -53,4 +55,4 @@ def halve(path: Path, out: Path, data: DataConfig, recipe: Path | None = None) -
         file = Path(scratch) / f"{card.name}.onnx"
         onnx.save(convert_float_to_float16(network, keep_io_types=True), file)
         write_card(file, card)
-        return publish(file, out, data, source, recipe)
+        return publish(file, out, data, source, other)

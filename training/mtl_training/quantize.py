@@ -24,7 +24,7 @@ from mtl_training.errors import ConfigError, DatasetError, QuantizeError
 from mtl_training.export import write_card
 from mtl_training.int8 import to_int8
 from mtl_training.pseudo.record import sha256_of
-from mtl_training.release import publish
+from mtl_training.release import open_recipe, publish
 
 STEM = 3
 """Convolutions of the stem and the first block, which have the most pixels and so few channels that
@@ -73,7 +73,7 @@ def quantize(
         out: Folder for the file, which is named after the student, with `-int8`.
         calibration: What its activations' ranges are taken from.
         data: What it is measured on.
-        recipe: See `publish`; in int8 too.
+        recipe: See `open_recipe`; in int8 too.
 
     Returns:
         The file, which appears only when all of that has gone well. Two runs on one machine write
@@ -83,7 +83,7 @@ def quantize(
         ModelError: It is no ONNX file of ours.
         QuantizeError: It is a teacher, is quantised already, or has nothing to quantise.
         DatasetError: The data are absent or empty.
-        ConfigError: The data's classes are not the model's, or the recipe's interface differs.
+        ConfigError: The data's classes are not the model's, or the recipe is of another network.
     """
     model = OnnxModel(path)
     if model.card.role != "student":
@@ -92,11 +92,12 @@ def quantize(
     chosen = calibration.chosen(source)
     made = replace(calibration, images=len(chosen))
     card = card_in_int8(model.card, sha256_of(path), made.data, made.images, made.seed)
+    other = open_recipe(recipe, model, card)
     with TemporaryDirectory() as scratch:
         file = Path(scratch) / f"{card.name}.onnx"
         to_int8(path, _inputs(source, chosen, card.input), file, STEM)
         write_card(file, card)
-        return publish(file, out, data, measured, recipe)
+        return publish(file, out, data, measured, other)
 
 
 def _inputs(

@@ -12,18 +12,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mtl_core.card import InputSpec
+from mtl_core.card import InputSpec, ModelCard
 from mtl_core.geometry import Intrinsics
 from mtl_core.images import ColourImage
 from mtl_core.interface import FLOAT, IMAGE, Port
 from mtl_core.model import Array, Model, OnnxModel
 from mtl_core.predictor import ModelPredictor, Preprocessor
 from mtl_core.rooms import Frame, Room
-from mtl_training.cards import TEMPERATURE, card_of_recipe, temperatures_in
+from mtl_training.cards import TEMPERATURE, temperatures_in, with_recipe
 from mtl_training.config import DataConfig
 from mtl_training.data.catalogue import open_source
 from mtl_training.data.source import SampleSource
-from mtl_training.errors import ExportError
+from mtl_training.errors import ConfigError, ExportError
 from mtl_training.evaluate import evaluate, shared_tasks
 from mtl_training.export import export, write_card
 from mtl_training.files import atomic
@@ -45,7 +45,7 @@ def release(run: Path, out: Path, data: DataConfig, recipe: Path | None = None) 
         run: The run's folder, or its `weights.safetensors`.
         out: Folder for the file, which is named after the configuration's `name`.
         data: What it is measured on; a teacher also with each of its inputs given.
-        recipe: See `publish`. Its temperatures are taken too, if the run has none.
+        recipe: See `open_recipe`. Its temperatures are taken too, if the run has none.
 
     Returns:
         The file, which appears only when all of that has gone well.
@@ -53,24 +53,61 @@ def release(run: Path, out: Path, data: DataConfig, recipe: Path | None = None) 
     Raises:
         CheckpointError: The run is absent, unfinished or damaged.
         DatasetError: The data are absent.
-        ConfigError: Its tasks or classes are not the model's, or the recipe's interface differs.
+        ConfigError: Its tasks or classes are not the model's, or the recipe is of another network.
         ExportError: The file does not compute what the network computes.
+        ModelError: The recipe is no ONNX file of ours.
     """
     trained, source = load_trained(run), open_source(data)
-    if recipe and not trained.temperatures:
-        trained = replace(trained, temperatures=temperatures_in(OnnxModel(recipe).card))
     model = TorchModel(trained)
+    other = open_recipe(recipe, model, model.card)
+    if other and not trained.temperatures:
+        trained = replace(trained, temperatures=temperatures_in(other.card))
+        model = TorchModel(trained)
     with TemporaryDirectory() as scratch:
         path = Path(scratch) / f"{model.card.name}.onnx"
         export(model.network, model.card.input, path)
         temperatures = {f"{TEMPERATURE}{task}": t for task, t in trained.temperatures.items()}
         write_card(path, replace(model.card, metrics=temperatures))
         check_agreement(model, OnnxModel(path))
-        return publish(path, out, data, source, recipe)
+        return publish(path, out, data, source, other)
+
+
+def open_recipe(path: Path | None, model: Model, card: ModelCard) -> OnnxModel | None:
+    """The network whose figures go into another's card, as those of their recipe.
+
+    Args:
+        path: An ONNX file that the same recipe made of less data, measured on what it was not
+            trained on; None = there is none.
+        model: The other network, or the one that it is made of.
+        card: What the other's card will be.
+
+    Raises:
+        ConfigError: It has another name, or differs in what goes in or comes out.
+        ModelError: It is no ONNX file of ours.
+    """
+    if path is None:
+        return None
+    other = OnnxModel(path)
+    expected, got = _interface(model, card), _interface(other, other.card)
+    for what, value in expected.items():
+        if got[what] != value:
+            raise ConfigError(f"recipe {path}: {what} {value} expected, got {got[what]}")
+    return other
+
+
+def _interface(model: Model, card: ModelCard) -> dict[str, Any]:
+    """What two networks of one recipe have in common."""
+    names = ("name", "role", "input", "label_map", "depth", "power")
+    ports = {"inputs": dict(model.signals), "outputs": tuple(model.outputs)}
+    return {name: getattr(card, name) for name in names} | ports
 
 
 def publish(
-    path: Path, out: Path, data: DataConfig, source: SampleSource, recipe: Path | None = None
+    path: Path,
+    out: Path,
+    data: DataConfig,
+    source: SampleSource,
+    recipe: OnnxModel | None = None,
 ) -> Path:
     """Measure a file, write the figures into its card, and put it into a folder.
 
@@ -79,14 +116,13 @@ def publish(
         out: The folder.
         data: What it is measured on; a teacher also with each of its inputs given.
         source: The same, opened.
-        recipe: An ONNX file whose figures go into the card as well, as those of the recipe: one
-            that the same recipe made of less data, measured on what it has not seen.
+        recipe: See `open_recipe`.
 
     Returns:
         The file there.
 
     Raises:
-        ConfigError: Its tasks or classes are not the model's, or the recipe's interface differs.
+        ConfigError: Its tasks or classes are not the model's.
     """
     model = OnnxModel(path)
     tasks = shared_tasks(model, source)
@@ -97,7 +133,7 @@ def publish(
         metrics |= _metrics("_given_".join((prefix, *signals)), figures)
     card = replace(model.card, metrics=metrics)
     if recipe:
-        card = card_of_recipe(card, OnnxModel(recipe).card, sha256_of(recipe))
+        card = with_recipe(card, recipe.card, sha256_of(recipe.path))
     write_card(path, card)
     target = out / path.name
     with atomic(target) as part:

@@ -99,10 +99,13 @@ def _export(args: Namespace) -> None:
 
 def _quantize_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("model", type=Path, help="ONNX file of a student in float32")
-    parser.add_argument("data", help=_DATA)
-    parser.add_argument("--split", default="", help="what it is calibrated with, such as fit")
+    parser.add_argument("data", help=f"what it is calibrated with: {_DATA}")
+    parser.add_argument("--split", default="", help="which part of the data, such as fit")
     parser.add_argument(
         "--measure", default="val", help="split for the card's figures (default val)"
+    )
+    parser.add_argument(
+        "--measure-data", help="data set for the card's figures, such as rooms:20 (default: data)"
     )
     parser.add_argument(
         "--images",
@@ -117,9 +120,8 @@ def _quantize_arguments(parser: ArgumentParser) -> None:
 
 def _quantize(args: Namespace) -> None:
     card = open_model(args.model).card
-    calibration, measured = (
-        data_config(args.data, split, card) for split in (args.split, args.measure)
-    )
+    calibration = data_config(args.data, args.split, card)
+    measured = data_config(args.measure_data or args.data, args.measure, card)
     how = Calibration(calibration, args.images, args.seed)
     path = quantize(args.model, args.out, how, measured, args.recipe)
     print(f"{path}\n{open_model(path).card.to_json()}")

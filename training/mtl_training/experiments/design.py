@@ -65,7 +65,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Size(Settings):
-    """Of all networks' input, multiples of 32."""
+    """Of the networks' input, multiples of 32."""
 
     height: int
     width: int
@@ -179,7 +179,7 @@ class Experiment(Settings):
         name: For titles.
         seeds: Of training, one repetition each.
         tasks: What is learned.
-        network: The size of every network's input.
+        network: The size of the networks' input, but for what a method or a teacher changes.
         data: What on.
         student: How students are trained, but for what a method changes.
         teacher: How teachers are trained, but for what a teacher changes; none = as students are.

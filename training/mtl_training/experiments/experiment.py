@@ -203,7 +203,7 @@ def listing(
     Raises:
         ConfigError: See `jobs`.
     """
-    workshop = Workshop((out / STAGES).absolute(), Machine(), _nothing)
+    workshop = Workshop((out / STAGES).resolve(), Machine(), _nothing)
     seen: set[str] = set()
     for job in jobs(experiment, only, seeds):
         yield str(job)

@@ -162,8 +162,8 @@ def open_workshop(out: Path, machine: Machine) -> Workshop:
             f"an experiment trains each network on one device, got {machine.devices}; "
             "the commands teacher, pseudo-label and student take several"
         )
-    # Absolute, since runs record where their labels come from.
-    folder = (out / STAGES).absolute()
+    # Runs record where their labels come from: alike, through whatever link a study finds them.
+    folder = (out / STAGES).resolve()
     return Workshop(folder, machine, Console(stderr=True, highlight=False).print)
 
 
