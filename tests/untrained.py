@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,14 @@ TEACHER = TrainConfig(
     schedule=ScheduleConfig(steps=4, batch_size=2),
 )
 """A teacher of three tasks with two signals, at 64x96."""
+
+STUDENT = replace(
+    TEACHER,
+    name="tiny",
+    tasks=replace(TEACHER.tasks, names=("segmentation", "depth")),
+    network=NetworkConfig("student", 64, 96),
+)
+"""A student of two of them."""
 
 
 def network(config: TrainConfig, seed: int = 0) -> Network:

@@ -21,9 +21,9 @@ CARD = tiny_student.card()
     metrics=st.dictionaries(st.text(), st.floats(allow_nan=False)),
     focal=st.floats(1, 1e4),
     power=st.dictionaries(st.text(), st.integers(-2, 2).filter(bool)),
-    recipe=st.text(),
+    sibling=st.text(),
 )
-def test_a_card_survives_its_text(name, licence, data, metrics, focal, power, recipe):
+def test_a_card_survives_its_text(name, licence, data, metrics, focal, power, sibling):
     card = replace(
         CARD,
         name=name,
@@ -32,7 +32,7 @@ def test_a_card_survives_its_text(name, licence, data, metrics, focal, power, re
         metrics=metrics,
         depth=DepthSpec(0.5, 8.0, focal),
         power=power,
-        recipe=recipe,
+        sibling=sibling,
     )
     assert ModelCard.from_json(card.to_json()) == card
 

@@ -18,7 +18,7 @@ from mtl_training.errors import CheckpointError, ConfigError, ExportError, Outpu
 from mtl_training.evaluate import evaluate, shared_tasks
 from mtl_training.export import write_card
 from mtl_training.models import open_model
-from mtl_training.release import check_agreement, golden_inputs, open_recipe, release
+from mtl_training.release import check_agreement, golden_inputs, open_sibling, release
 
 pytestmark = pytest.mark.slow
 
@@ -161,43 +161,45 @@ def test_a_teacher_is_measured_with_each_of_its_inputs(teacher, made_data, tmp_p
     assert said["temperature_depth"] == TEMPERATURES["depth"]
 
 
-# ---- a recipe's figures ------------------------------------------------------------------------
+# ---- a sibling's figures -----------------------------------------------------------------------
 
 ROOMS = DataConfig("held-out-rooms", frames=1)
 
 
-def test_who_learned_from_all_data_has_the_figures_of_its_recipe(config, made_data, tmp_path):
-    """Measured on rooms, which it has not seen; what val says, and temperatures, are the twin's."""
-    twin = untrained.run(tmp_path / "twin", config, seed=5, temperatures=TEMPERATURES)
-    recipe = release(twin, tmp_path / "twins", VAL)
+def test_who_learned_from_all_data_has_the_figures_of_its_sibling(config, made_data, tmp_path):
+    """Measured on rooms, which it has not seen; temperatures and val's figures: the sibling's."""
+    less = untrained.run(tmp_path / "less", config, seed=5, temperatures=TEMPERATURES)
+    sibling = release(less, tmp_path / "siblings", VAL)
     run = untrained.run(tmp_path / "run", config)
-    card, other = (OnnxModel(path).card for path in (release(run, tmp_path, ROOMS, recipe), recipe))
+    card, other = (
+        OnnxModel(path).card for path in (release(run, tmp_path, ROOMS, sibling), sibling)
+    )
     said = dict(card.metrics)
     assert {n: said.pop(n) for n in list(said) if n.startswith("temperature_")} == {
         "temperature_segmentation": 2.0,
         "temperature_depth": 0.7,
     }
-    of_recipe = {name for name in said if name.startswith("recipe_")}
-    assert {name.removeprefix("recipe_"): said[name] for name in of_recipe} == {
+    of_sibling = {name for name in said if name.startswith("sibling_")}
+    assert {name.removeprefix("sibling_"): said[name] for name in of_sibling} == {
         name: value for name, value in other.metrics.items() if not name.startswith("temperature_")
     }
-    own = said.keys() - of_recipe
+    own = said.keys() - of_sibling
     assert "held_out_rooms_miou" in own
     assert all(name.startswith("held_out_rooms_") for name in own)
-    assert hashlib.sha256(recipe.read_bytes()).hexdigest() in card.recipe
-    assert other.data[0] in card.recipe
-    assert len(card.data) == 1, "a recipe's figures are no data that it was trained on"
+    assert hashlib.sha256(sibling.read_bytes()).hexdigest() in card.sibling
+    assert other.data[0] in card.sibling
+    assert len(card.data) == 1, "a sibling's figures are no data that it was trained on"
 
 
-def test_a_runs_own_temperatures_come_before_its_recipes(config, made_data, tmp_path, monkeypatch):
-    twin = untrained.run(tmp_path / "twin", config, temperatures=TEMPERATURES)
-    recipe = release(twin, tmp_path / "twins", ROOMS)
+def test_a_runs_own_temperatures_come_before_its_siblings(config, made_data, tmp_path, monkeypatch):
+    less = untrained.run(tmp_path / "less", config, temperatures=TEMPERATURES)
+    sibling = release(less, tmp_path / "siblings", ROOMS)
     run = untrained.run(tmp_path / "run", config, temperatures={"depth": 3.0})
     monkeypatch.setattr(
-        "mtl_training.release.export", lambda *args: args[-1].write_bytes(recipe.read_bytes())
+        "mtl_training.release.export", lambda *args: args[-1].write_bytes(sibling.read_bytes())
     )
     monkeypatch.setattr("mtl_training.release.check_agreement", lambda *_: None)
-    said = OnnxModel(release(run, tmp_path / "models", ROOMS, recipe)).card.metrics
+    said = OnnxModel(release(run, tmp_path / "models", ROOMS, sibling)).card.metrics
     assert said["temperature_depth"] == 3.0
     assert "temperature_segmentation" not in said
 
@@ -206,17 +208,17 @@ def test_a_runs_own_temperatures_come_before_its_recipes(config, made_data, tmp_
     ("change", "named"),
     [({"name": "another"}, "name"), ({"depth": DepthSpec(0.3, 12.0, 99.0)}, "depth")],
 )
-def test_a_recipe_of_another_card_is_refused(student, tmp_path, change, named):
+def test_a_sibling_of_another_card_is_refused(student, tmp_path, change, named):
     _, file = student
     other = tmp_path / "other.onnx"
     other.write_bytes(file.path.read_bytes())
-    assert open_recipe(other, file, file.card).card == file.card
+    assert open_sibling(other, file, file.card).card == file.card
     write_card(other, replace(file.card, **change))
     with pytest.raises(ConfigError, match=rf"other\.onnx: {named} .* expected, got "):
-        open_recipe(other, file, file.card)
+        open_sibling(other, file, file.card)
 
 
-def test_a_recipe_of_other_inputs_is_refused_before_anything_is_made(
+def test_a_sibling_of_other_inputs_is_refused_before_anything_is_made(
     teacher, config, made_data, tmp_path
 ):
     _, file = teacher

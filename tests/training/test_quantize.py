@@ -21,28 +21,22 @@ from mtl_core.interface import IMAGE
 from mtl_core.model import OnnxModel
 from mtl_core.predictor import ModelPredictor, Preprocessor
 from mtl_training.cli import main
-from mtl_training.config import DataConfig, NetworkConfig
+from mtl_training.config import DataConfig
 from mtl_training.data.catalogue import open_source
 from mtl_training.errors import ConfigError, DatasetError, QuantizeError
 from mtl_training.evaluate import evaluate, shared_tasks
 from mtl_training.export import write_card
-from mtl_training.float16 import halve
 from mtl_training.int8 import to_int8, weight_range
 from mtl_training.quantize import Calibration, quantize
 from mtl_training.release import golden_inputs
 
 FIT, VAL = DataConfig("nyuv2", split="fit"), DataConfig("nyuv2", split="val")
 
-TASKS = replace(untrained.TEACHER.tasks, names=("segmentation", "depth"))
-STUDENT = replace(
-    untrained.TEACHER, name="tiny", tasks=TASKS, network=NetworkConfig("student", 64, 96)
-)
-
 
 @pytest.fixture(scope="module")
 def student(tmp_path_factory):
     """In float32, with figures and a temperature on its card."""
-    _, file = untrained.exported(STUDENT, tmp_path_factory.mktemp("student"))
+    _, file = untrained.exported(untrained.STUDENT, tmp_path_factory.mktemp("student"))
     metrics = {"temperature_depth": 1.25, "nyuv2_val_miou": 2.0, "rooms_miou": 2.0}
     write_card(file.path, replace(file.card, metrics=metrics))
     return OnnxModel(file.path)
@@ -274,93 +268,21 @@ def test_a_seed_chooses_the_images(made_data):
     assert Calibration(FIT, images=9).chosen(source) == [0, 1, 2, 3], "there are no more"
 
 
-def test_the_command_takes_a_recipe_and_measures_elsewhere(
-    student, int8, data_folder, made_data, tmp_path, monkeypatch
-):
+def test_the_command_takes_a_sibling_and_measures_elsewhere(student, int8, data_folder, tmp_path):
     """As of a model that has learned from all images: its own figures are on rooms."""
-    data, recipe = str(data_folder / "nyuv2"), str(int8.path)
-    how = ["--split", "fit", "--images", "3", "--measure-data", "rooms:1", "--recipe", recipe]
+    data, sibling = str(data_folder / "nyuv2"), str(int8.path)
+    how = ["--split", "fit", "--images", "3", "--measure-data", "rooms:1", "--sibling", sibling]
     assert main(["quantize", str(student.path), data, *how, "--out", str(tmp_path)]) == 0
     said = OnnxModel(tmp_path / "tiny-int8.onnx").card
-    assert said.metrics["recipe_nyuv2_val_miou"] == int8.card.metrics["nyuv2_val_miou"]
+    assert said.metrics["sibling_nyuv2_val_miou"] == int8.card.metrics["nyuv2_val_miou"]
     assert "held_out_rooms_miou" in said.metrics
     assert "nyuv2_val_miou" not in said.metrics
-    assert hashlib.sha256(int8.path.read_bytes()).hexdigest() in said.recipe
+    assert hashlib.sha256(int8.path.read_bytes()).hexdigest() in said.sibling
 
 
-def test_a_recipe_in_other_numbers_is_refused(student, made_data, tmp_path):
+def test_a_sibling_in_other_numbers_is_refused(student, made_data, tmp_path):
     with pytest.raises(ConfigError, match=r"name tiny-int8 expected, got tiny$"):
         quantize(student.path, tmp_path / "out", Calibration(FIT, images=3), VAL, student.path)
-    with pytest.raises(ConfigError, match=r"name tiny-fp16 expected, got tiny$"):
-        halve(student.path, tmp_path / "out", VAL, student.path)
-    assert not (tmp_path / "out").exists()
-
-
-# ---- in float16 --------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def teacher(tmp_path_factory):
-    _, file = untrained.exported(
-        replace(untrained.TEACHER, tasks=TASKS), tmp_path_factory.mktemp("teacher")
-    )
-    write_card(file.path, replace(file.card, metrics={"temperature_depth": 1.25, "x_miou": 2.0}))
-    return OnnxModel(file.path)
-
-
-@pytest.mark.parametrize("name", ["student", "teacher"])
-def test_in_float16_it_is_half_the_size_with_the_same_interface_and_near_answers(
-    name, request, made_data, tmp_path
-):
-    whole = request.getfixturevalue(name)
-    path = halve(whole.path, tmp_path, VAL)
-    half = OnnxModel(path)
-    assert path.name == f"{whole.card.name}-fp16.onnx"
-    assert path.stat().st_size < 0.6 * whole.path.stat().st_size
-    assert (half.signals, half.outputs) == (whole.signals, whole.outputs)
-    inputs = golden_inputs(whole)
-    expected, got = whole.run(inputs), half.run(inputs)
-    for output in whole.outputs:
-        assert got[output].dtype == np.float32
-        apart = np.abs(got[output] - expected[output]) / np.abs(expected[output]).max()
-        assert 0 < apart.mean() < 0.02
-        assert apart.max() < 0.1
-    *trained, how = half.card.data
-    assert tuple(trained) == whole.card.data
-    assert hashlib.sha256(whole.path.read_bytes()).hexdigest() in how
-    assert half.card.metrics["temperature_depth"] == 1.25
-    assert "x_miou" not in half.card.metrics
-    figures = evaluate(ModelPredictor(half), open_source(VAL), shared_tasks(half, open_source(VAL)))
-    assert half.card.metrics["nyuv2_val_rmse"] == pytest.approx(figures["rmse"], abs=1e-4)
-
-
-def test_the_command_halves_it(student, data_folder, tmp_path, capsys):
-    data, out = str(data_folder / "nyuv2"), str(tmp_path)
-    assert main(["half", str(student.path), data, "--out", out]) == 0
-    assert capsys.readouterr().out.startswith(str(tmp_path / "tiny-fp16.onnx"))
-
-
-def test_a_halved_file_takes_the_figures_of_its_recipe_and_loses_those_of_the_float_ones(
-    student, data_folder, made_data, tmp_path
-):
-    one = halve(student.path, tmp_path / "one", VAL)
-    all_data = tmp_path / "all.onnx"
-    all_data.write_bytes(student.path.read_bytes())
-    metrics = {"recipe_nyuv2_val_miou": 2.0}
-    write_card(all_data, replace(student.card, metrics=metrics, recipe="a float one"))
-    out = str(tmp_path / "other")
-    assert main(["half", str(all_data), "rooms:1", "--recipe", str(one), "--out", out]) == 0
-    said, before = OnnxModel(tmp_path / "other/tiny-fp16.onnx").card, OnnxModel(one).card
-    assert said.metrics["recipe_nyuv2_val_miou"] == before.metrics["nyuv2_val_miou"]
-    assert "a float one" not in said.recipe
-    alone = halve(all_data, tmp_path / "alone", VAL)
-    assert OnnxModel(alone).card.recipe == ""
-    assert "recipe_nyuv2_val_miou" not in OnnxModel(alone).card.metrics
-
-
-def test_what_is_int8_is_not_halved(int8, made_data, tmp_path):
-    with pytest.raises(QuantizeError, match=r"tiny-int8\.onnx: a network in float32 expected"):
-        halve(int8.path, tmp_path / "out", VAL)
     assert not (tmp_path / "out").exists()
 
 

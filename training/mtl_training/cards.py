@@ -22,8 +22,8 @@ class Terms(NamedTuple):
 TEMPERATURE = "temperature_"
 """Beginning of the names under which a card's metrics have what uncertainties were scaled with."""
 
-RECIPE = "recipe_"
-"""Beginning of the names of figures that are those of another network of the same recipe."""
+SIBLING = "sibling_"
+"""Beginning of the names of figures of another network, made in the same way of less data."""
 
 _NYU = "offered for research, without a licence for other use"
 TERMS: dict[str, Terms] = {
@@ -102,13 +102,13 @@ def card_in_float16(card: ModelCard, sha256: str) -> ModelCard:
 
 def _twin(card: ModelCard, ending: str, note: str) -> ModelCard:
     """The card of the same network in other numbers; its temperatures are in the graph."""
-    baked_in = {name: t for name, t in card.metrics.items() if name.startswith(TEMPERATURE)}
+    baked_in = as_metrics(temperatures_in(card))
     data = (*card.data, note)
-    return replace(card, name=f"{card.name}{ending}", data=data, metrics=baked_in, recipe="")
+    return replace(card, name=f"{card.name}{ending}", data=data, metrics=baked_in, sibling="")
 
 
-def with_recipe(card: ModelCard, other: ModelCard, sha256: str) -> ModelCard:
-    """A card with the figures of another network that the same recipe made of less data.
+def with_sibling(card: ModelCard, other: ModelCard, sha256: str) -> ModelCard:
+    """A card with the figures of another network, made in the same way of less data.
 
     Args:
         card: Of a network that has learned from all data, so that none are left to measure it on.
@@ -116,12 +116,12 @@ def with_recipe(card: ModelCard, other: ModelCard, sha256: str) -> ModelCard:
         sha256: Of its file.
     """
     figures = {
-        f"{RECIPE}{name}": value
+        f"{SIBLING}{name}": value
         for name, value in other.metrics.items()
-        if not name.startswith((TEMPERATURE, RECIPE))
+        if not name.startswith((TEMPERATURE, SIBLING))
     }
     which = f"SHA-256 {sha256}, trained by {' and '.join(other.data)}"
-    return replace(card, metrics={**card.metrics, **figures}, recipe=which)
+    return replace(card, metrics={**card.metrics, **figures}, sibling=which)
 
 
 def temperatures_in(card: ModelCard) -> dict[str, float]:
@@ -131,6 +131,11 @@ def temperatures_in(card: ModelCard) -> dict[str, float]:
         for name, value in card.metrics.items()
         if name.startswith(TEMPERATURE)
     }
+
+
+def as_metrics(temperatures: Mapping[str, float]) -> dict[str, float]:
+    """Those, as a card's metrics have them."""
+    return {f"{TEMPERATURE}{task}": value for task, value in temperatures.items()}
 
 
 def ancestry(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:

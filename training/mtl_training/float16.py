@@ -19,18 +19,17 @@ from mtl_training.data.catalogue import open_source
 from mtl_training.errors import QuantizeError
 from mtl_training.export import write_card
 from mtl_training.int8 import is_quantised
-from mtl_training.pseudo.record import sha256_of
-from mtl_training.release import open_recipe, publish
+from mtl_training.release import open_sibling, publish
 
 
-def halve(path: Path, out: Path, data: DataConfig, recipe: Path | None = None) -> Path:
+def halve(path: Path, out: Path, data: DataConfig, sibling: Path | None = None) -> Path:
     """Write a student or a teacher in float16, measure the file, write the figures into its card.
 
     Args:
         path: An ONNX file that `release` wrote.
         out: Folder for the file, which is named after the network, with `-fp16`.
         data: What it is measured on.
-        recipe: See `open_recipe`; in float16 too.
+        sibling: See `open_sibling`; in float16 too.
 
     Returns:
         The file, which appears only when all of that has gone well.
@@ -39,14 +38,14 @@ def halve(path: Path, out: Path, data: DataConfig, recipe: Path | None = None) -
         ModelError: It is no ONNX file of ours.
         QuantizeError: Its weights are not in float32.
         DatasetError: The data are absent.
-        ConfigError: The data's classes are not the model's, or the recipe is of another network.
+        ConfigError: The data's classes are not the model's, or the sibling is of another kind.
     """
     # Not above: it loads ONNX Runtime, whose telemetry `mtl_core.model` has to switch off before.
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
     model = OnnxModel(path)
-    card = card_in_float16(model.card, sha256_of(path))
-    other = open_recipe(recipe, model, card)
+    card = card_in_float16(model.card, model.sha256)
+    other = open_sibling(sibling, model, card)
     source, network = open_source(data), onnx.load(path)
     halved = any(t.data_type == TensorProto.FLOAT16 for t in network.graph.initializer)
     if halved or is_quantised(network.graph):

@@ -23,8 +23,7 @@ from mtl_training.data.source import SampleSource
 from mtl_training.errors import ConfigError, DatasetError, QuantizeError
 from mtl_training.export import write_card
 from mtl_training.int8 import to_int8
-from mtl_training.pseudo.record import sha256_of
-from mtl_training.release import open_recipe, publish
+from mtl_training.release import open_sibling, publish
 
 STEM = 3
 """Convolutions of the stem and the first block, which have the most pixels and so few channels that
@@ -64,7 +63,7 @@ class Calibration:
 
 
 def quantize(
-    path: Path, out: Path, calibration: Calibration, data: DataConfig, recipe: Path | None = None
+    path: Path, out: Path, calibration: Calibration, data: DataConfig, sibling: Path | None = None
 ) -> Path:
     """Write a student in int8, measure the file and write the figures into its card.
 
@@ -73,7 +72,7 @@ def quantize(
         out: Folder for the file, which is named after the student, with `-int8`.
         calibration: What its activations' ranges are taken from.
         data: What it is measured on.
-        recipe: See `open_recipe`; in int8 too.
+        sibling: See `open_sibling`; in int8 too.
 
     Returns:
         The file, which appears only when all of that has gone well. Two runs on one machine write
@@ -83,7 +82,7 @@ def quantize(
         ModelError: It is no ONNX file of ours.
         QuantizeError: It is a teacher, is quantised already, or has nothing to quantise.
         DatasetError: The data are absent or empty.
-        ConfigError: The data's classes are not the model's, or the recipe is of another network.
+        ConfigError: The data's classes are not the model's, or the sibling is of another kind.
     """
     model = OnnxModel(path)
     if model.card.role != "student":
@@ -91,8 +90,8 @@ def quantize(
     source, measured = open_source(calibration.data), open_source(data)
     chosen = calibration.chosen(source)
     made = replace(calibration, images=len(chosen))
-    card = card_in_int8(model.card, sha256_of(path), made.data, made.images, made.seed)
-    other = open_recipe(recipe, model, card)
+    card = card_in_int8(model.card, model.sha256, made.data, made.images, made.seed)
+    other = open_sibling(sibling, model, card)
     with TemporaryDirectory() as scratch:
         file = Path(scratch) / f"{card.name}.onnx"
         to_int8(path, _inputs(source, chosen, card.input), file, STEM)

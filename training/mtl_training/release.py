@@ -19,7 +19,7 @@ from mtl_core.interface import FLOAT, IMAGE, Port
 from mtl_core.model import Array, Model, OnnxModel
 from mtl_core.predictor import ModelPredictor, Preprocessor
 from mtl_core.rooms import Frame, Room
-from mtl_training.cards import TEMPERATURE, temperatures_in, with_recipe
+from mtl_training.cards import as_metrics, temperatures_in, with_sibling
 from mtl_training.config import DataConfig
 from mtl_training.data.catalogue import open_source
 from mtl_training.data.source import SampleSource
@@ -29,7 +29,6 @@ from mtl_training.export import export, write_card
 from mtl_training.files import atomic
 from mtl_training.learning.checkpoint import load_trained
 from mtl_training.models import TorchModel
-from mtl_training.pseudo.record import sha256_of
 
 TOLERANCE = 3e-4
 """How far torch and ONNX Runtime may differ. A network that is not trained says short vectors, and
@@ -38,14 +37,14 @@ these, brought to length 1 as normals, differ by up to 1.4e-4 on AVX512; trained
 GOLDEN_SEED = 3
 
 
-def release(run: Path, out: Path, data: DataConfig, recipe: Path | None = None) -> Path:
+def release(run: Path, out: Path, data: DataConfig, sibling: Path | None = None) -> Path:
     """Export a finished run, measure the file and write the figures into its card.
 
     Args:
         run: The run's folder, or its `weights.safetensors`.
         out: Folder for the file, which is named after the configuration's `name`.
         data: What it is measured on; a teacher also with each of its inputs given.
-        recipe: See `open_recipe`. Its temperatures are taken too, if the run has none.
+        sibling: See `open_sibling`. Its temperatures are taken too, if the run has none.
 
     Returns:
         The file, which appears only when all of that has gone well.
@@ -53,30 +52,29 @@ def release(run: Path, out: Path, data: DataConfig, recipe: Path | None = None) 
     Raises:
         CheckpointError: The run is absent, unfinished or damaged.
         DatasetError: The data are absent.
-        ConfigError: Its tasks or classes are not the model's, or the recipe is of another network.
+        ConfigError: Its tasks or classes are not the model's, or the sibling is of another kind.
         ExportError: The file does not compute what the network computes.
-        ModelError: The recipe is no ONNX file of ours.
+        ModelError: The sibling is no ONNX file of ours.
     """
     trained, source = load_trained(run), open_source(data)
     model = TorchModel(trained)
-    other = open_recipe(recipe, model, model.card)
+    other = open_sibling(sibling, model, model.card)
     if other and not trained.temperatures:
         trained = replace(trained, temperatures=temperatures_in(other.card))
         model = TorchModel(trained)
     with TemporaryDirectory() as scratch:
         path = Path(scratch) / f"{model.card.name}.onnx"
         export(model.network, model.card.input, path)
-        temperatures = {f"{TEMPERATURE}{task}": t for task, t in trained.temperatures.items()}
-        write_card(path, replace(model.card, metrics=temperatures))
+        write_card(path, replace(model.card, metrics=as_metrics(trained.temperatures)))
         check_agreement(model, OnnxModel(path))
         return publish(path, out, data, source, other)
 
 
-def open_recipe(path: Path | None, model: Model, card: ModelCard) -> OnnxModel | None:
-    """The network whose figures go into another's card, as those of their recipe.
+def open_sibling(path: Path | None, model: Model, card: ModelCard) -> OnnxModel | None:
+    """The network whose figures go into the card of one that has learned from all data.
 
     Args:
-        path: An ONNX file that the same recipe made of less data, measured on what it was not
+        path: An ONNX file made in the same way of less data, and measured on what it was not
             trained on; None = there is none.
         model: The other network, or the one that it is made of.
         card: What the other's card will be.
@@ -91,12 +89,12 @@ def open_recipe(path: Path | None, model: Model, card: ModelCard) -> OnnxModel |
     expected, got = _interface(model, card), _interface(other, other.card)
     for what, value in expected.items():
         if got[what] != value:
-            raise ConfigError(f"recipe {path}: {what} {value} expected, got {got[what]}")
+            raise ConfigError(f"sibling {path}: {what} {value} expected, got {got[what]}")
     return other
 
 
 def _interface(model: Model, card: ModelCard) -> dict[str, Any]:
-    """What two networks of one recipe have in common."""
+    """What siblings have in common."""
     names = ("name", "role", "input", "label_map", "depth", "power")
     ports = {"inputs": dict(model.signals), "outputs": tuple(model.outputs)}
     return {name: getattr(card, name) for name in names} | ports
@@ -107,7 +105,7 @@ def publish(
     out: Path,
     data: DataConfig,
     source: SampleSource,
-    recipe: OnnxModel | None = None,
+    sibling: OnnxModel | None = None,
 ) -> Path:
     """Measure a file, write the figures into its card, and put it into a folder.
 
@@ -116,7 +114,7 @@ def publish(
         out: The folder.
         data: What it is measured on; a teacher also with each of its inputs given.
         source: The same, opened.
-        recipe: See `open_recipe`.
+        sibling: See `open_sibling`.
 
     Returns:
         The file there.
@@ -132,8 +130,8 @@ def publish(
         figures = evaluate(ModelPredictor(model), source, tasks, signals)
         metrics |= _metrics("_given_".join((prefix, *signals)), figures)
     card = replace(model.card, metrics=metrics)
-    if recipe:
-        card = with_recipe(card, recipe.card, sha256_of(recipe.path))
+    if sibling:
+        card = with_sibling(card, sibling.card, sibling.sha256)
     write_card(path, card)
     target = out / path.name
     with atomic(target) as part:

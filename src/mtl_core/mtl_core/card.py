@@ -103,8 +103,8 @@ class ModelCard:
         power: By name, the outputs and inputs given at the canonical focal length, which need a
             `depth`: there they are r ** power times what they are for a camera whose focal length
             is r times the canonical one. All others are the same for any camera.
-        recipe: Which other network, made in the same way of less data, the figures called
-            `recipe_...` are of; "" = there are none.
+        sibling: Which other network, made in the same way of less data, the figures called
+            `sibling_...` are of; "" = there are none.
         schema: Version of this layout.
 
     Raises:
@@ -121,7 +121,7 @@ class ModelCard:
     metrics: Mapping[str, float]
     commit: str
     power: Mapping[str, int] = field(default_factory=lambda: dict(METRIC))
-    recipe: str = ""
+    sibling: str = ""
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
@@ -158,7 +158,7 @@ class ModelCard:
             raise ModelCardError(
                 f"model card of schema {fields.get('schema')!r}, expected {SCHEMA}"
             )
-        fields = {"power": METRIC, "recipe": "", **fields}
+        fields = {"power": METRIC, "sibling": "", **fields}
         _check_keys("model card", fields, cls)
         try:
             return cls(
@@ -172,7 +172,7 @@ class ModelCard:
                 metrics={str(k): float(v) for k, v in fields["metrics"].items()},
                 commit=str(fields["commit"]),
                 power=dict(fields["power"]),
-                recipe=str(fields["recipe"]),
+                sibling=str(fields["sibling"]),
                 schema=fields["schema"],
             )
         except (TypeError, ValueError, AttributeError, LabelMapError) as err:

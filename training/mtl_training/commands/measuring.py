@@ -19,7 +19,7 @@ from mtl_training.robustness.report import markdown
 
 _MODEL = "ONNX file, weights.safetensors or folder of a finished run"
 _DATA = "folder or file of a data set, of any layout that is known, or rooms:20"
-_RECIPE = "ONNX file of the same recipe and less data, whose figures go into the card as well"
+_SIBLING = "ONNX file made in the same way of less data, whose figures go into the card as well"
 _SIGNALS = "inputs of a teacher that are given the truth, such as depth"
 
 
@@ -87,13 +87,13 @@ def _export_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="weights.safetensors or folder of a finished run")
     parser.add_argument("data", help=f"what the card's figures are measured on: {_DATA}")
     parser.add_argument("--split", default="", help="which part of the data, such as val")
-    parser.add_argument("--recipe", type=Path, help=_RECIPE)
+    parser.add_argument("--sibling", type=Path, help=_SIBLING)
     parser.add_argument("--out", type=Path, required=True, help="folder for the ONNX file")
 
 
 def _export(args: Namespace) -> None:
     card = open_model(args.run).card
-    path = release(args.run, args.out, data_config(args.data, args.split, card), args.recipe)
+    path = release(args.run, args.out, data_config(args.data, args.split, card), args.sibling)
     print(f"{path}\n{open_model(path).card.to_json()}")
 
 
@@ -114,7 +114,7 @@ def _quantize_arguments(parser: ArgumentParser) -> None:
         help=f"to calibrate with (default {Calibration.images})",
     )
     parser.add_argument("--seed", type=int, default=Calibration.seed, help="of their choice")
-    parser.add_argument("--recipe", type=Path, help=_RECIPE)
+    parser.add_argument("--sibling", type=Path, help=_SIBLING)
     parser.add_argument("--out", type=Path, required=True, help="folder for the ONNX file")
 
 
@@ -123,7 +123,7 @@ def _quantize(args: Namespace) -> None:
     calibration = data_config(args.data, args.split, card)
     measured = data_config(args.measure_data or args.data, args.measure, card)
     how = Calibration(calibration, args.images, args.seed)
-    path = quantize(args.model, args.out, how, measured, args.recipe)
+    path = quantize(args.model, args.out, how, measured, args.sibling)
     print(f"{path}\n{open_model(path).card.to_json()}")
 
 
@@ -131,13 +131,13 @@ def _half_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("model", type=Path, help="ONNX file in float32")
     parser.add_argument("data", help=_DATA)
     parser.add_argument("--split", default="val", help="for the card's figures (default val)")
-    parser.add_argument("--recipe", type=Path, help=_RECIPE)
+    parser.add_argument("--sibling", type=Path, help=_SIBLING)
     parser.add_argument("--out", type=Path, required=True, help="folder for the ONNX file")
 
 
 def _half(args: Namespace) -> None:
     data = data_config(args.data, args.split, open_model(args.model).card)
-    path = halve(args.model, args.out, data, args.recipe)
+    path = halve(args.model, args.out, data, args.sibling)
     print(f"{path}\n{open_model(path).card.to_json()}")
 
 

@@ -22,11 +22,11 @@ from mtl_training.experiments.design import Experiment, Share, check_known
 from mtl_training.experiments.evaluation import EvaluationStage, figures_in
 from mtl_training.experiments.stages import (
     RECORD,
-    STAGES,
     Stage,
     Workshop,
     open_workshop,
     short_hash,
+    stages_in,
 )
 from mtl_training.experiments.tables import write_report
 from mtl_training.files import write_json, write_text
@@ -203,7 +203,7 @@ def listing(
     Raises:
         ConfigError: See `jobs`.
     """
-    workshop = Workshop((out / STAGES).resolve(), Machine(), _nothing)
+    workshop = Workshop(stages_in(out), Machine(), _nothing)
     seen: set[str] = set()
     for job in jobs(experiment, only, seeds):
         yield str(job)

@@ -16,7 +16,7 @@ from mtl_training.errors import DatasetError
 from mtl_training.evaluate import PerImage, Rows
 from mtl_training.experiments.design import Experiment
 from mtl_training.experiments.evaluation import rows_in
-from mtl_training.experiments.stages import STAGES
+from mtl_training.experiments.stages import stages_in
 from mtl_training.statistics import (
     Bootstrap,
     Estimate,
@@ -105,7 +105,7 @@ class Results:
         for result in results:
             self._by_method[result["method"]][result["seed"]] = result
         self.columns = columns(build_tasks(experiment.tasks))
-        self._report, self._stages = experiment.report, out / STAGES
+        self._report, self._stages = experiment.report, stages_in(out)
 
     @property
     def methods(self) -> list[str]:

@@ -151,6 +151,14 @@ class Workshop:
         write_json(self.at(stage) / RECORD, record)
 
 
+def stages_in(out: Path) -> Path:
+    """Where the stages of an experiment's folder lie.
+
+    Runs record where their labels come from: alike, through whatever link a study finds them.
+    """
+    return (out / STAGES).resolve()
+
+
 def open_workshop(out: Path, machine: Machine) -> Workshop:
     """The workshop in an experiment's folder, which says on the terminal what it does.
 
@@ -162,9 +170,7 @@ def open_workshop(out: Path, machine: Machine) -> Workshop:
             f"an experiment trains each network on one device, got {machine.devices}; "
             "the commands teacher, pseudo-label and student take several"
         )
-    # Runs record where their labels come from: alike, through whatever link a study finds them.
-    folder = (out / STAGES).resolve()
-    return Workshop(folder, machine, Console(stderr=True, highlight=False).print)
+    return Workshop(stages_in(out), machine, Console(stderr=True, highlight=False).print)
 
 
 def _digest(folder: Path, names: tuple[str, ...]) -> str:
