@@ -1,15 +1,18 @@
-"""Write the golden file of a model that ships: python tests/golden/write.py RUN_FOLDER.
+"""Write the golden file of a model that ships: python tests/golden/write.py RUN_FOLDER FILE.onnx.
 
 It holds a network's inputs (a rendered room, and what a teacher may be told of it) and, on every
-sixth cell, what torch computes from them.
+sixth cell, what torch computes from them with the file's temperatures.
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from mtl_core.interface import IMAGE
+from mtl_core.model import OnnxModel
+from mtl_training.cards import temperatures_in
 from mtl_training.learning.checkpoint import load_trained
 from mtl_training.models import TorchModel
 from mtl_training.release import golden_inputs
@@ -17,7 +20,8 @@ from mtl_training.release import golden_inputs
 STEP = 6
 
 if __name__ == "__main__":
-    model = TorchModel(load_trained(Path(sys.argv[1])))
+    temperatures = temperatures_in(OnnxModel(Path(sys.argv[2])).card)
+    model = TorchModel(replace(load_trained(Path(sys.argv[1])), temperatures=temperatures))
     inputs = golden_inputs(model)
     # Whole numbers and halves come back exactly, at a quarter and a half of float32's size.
     signals = {
