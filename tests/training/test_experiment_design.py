@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mtl_training.config import DataConfig
 from mtl_training.errors import ConfigError
 from mtl_training.experiments import experiment as experiments
 from mtl_training.experiments.affinity import Affinity, evaluations, pairs
@@ -38,6 +39,8 @@ def tiny():
         ('"teacher_student", "multi_task"]]', '"teacher_student", "x"]]', "x.*known: multi_task"),
         ("seeds = [0, 1]", "seeds = [1, 1]", "seeds"),
         ('split = "fit"}\ntest', 'split = "fit", pseudo = "there"}\ntest', "pseudo"),
+        ("flip = false", 'flip = false\nbeside = [{source = "rooms", protocol = "there"}]',
+         "beside: protocol"),
         ("[methods.multi_task]", "[methods.multi_task]\nprotocol = false\nteacher = 'multi_modal'",
          "methods.multi_task: "),
     ],
@@ -93,6 +96,21 @@ def test_a_change_changes_its_setting_alone(tiny):
         schedule=replace(plain.schedule, balanced=True),
         losses=replace(plain.losses, pseudo_threshold=0.0),
     )
+
+
+def test_who_learns_from_more_learns_from_the_studys_data_first(tiny):
+    """Both teachers and students; what is told by whom stays what it was."""
+    rooms = DataConfig("rooms", frames=3)
+    more = with_methods(
+        tiny, more={"schedule": {"balanced": True}, "beside": [{"source": "rooms", "frames": 3}]}
+    )
+    (config,), (plain,) = more.student_configs("more", 0), tiny.student_configs("multi_task", 0)
+    assert config.data == (*plain.data, rooms)
+    assert len(plain.data) == 1
+    teacher = replace(tiny.teachers["multi_modal"], beside=(rooms,))
+    taught = replace(tiny, teachers={"multi_modal": teacher})
+    before = tiny.teacher_config("multi_modal", 0)
+    assert taught.teacher_config("multi_modal", 0) == replace(before, data=(*before.data, rooms))
 
 
 def test_one_student_per_task_makes_one_result(tiny):

@@ -13,11 +13,12 @@ import pytest
 from scipy import stats
 
 from mtl_core.predictor import ModelPredictor
+from mtl_training.config import DataConfig
 from mtl_training.data.catalogue import open_source
 from mtl_training.errors import ConfigError, DatasetError
 from mtl_training.evaluate import PerImage, evaluate
 from mtl_training.experiments import experiment as experiments
-from mtl_training.experiments.chain import PROTOCOL
+from mtl_training.experiments.chain import LABELS, PROTOCOL
 from mtl_training.experiments.evaluation import rows_in
 from mtl_training.experiments.experiment import listing, run
 from mtl_training.experiments.results import columns
@@ -26,6 +27,7 @@ from mtl_training.learning.checkpoint import WEIGHTS, load_trained
 from mtl_training.learning.machine import Machine
 from mtl_training.learning.material import open_data
 from mtl_training.models import open_model
+from mtl_training.pseudo.record import Record
 from mtl_training.settings import config_fields
 from mtl_training.tasks.registry import build_tasks
 from tiny_study import tiny_experiment, with_methods
@@ -188,6 +190,23 @@ def test_a_teacher_may_learn_from_another_ones_labels(tiny, data, machine, tmp_p
     student = load_trained(out / "stages" / stages(out, "student")[0])
     assert Path(student.config.data[0].pseudo).parent.name.startswith("pseudo-segmentation")
     assert student.config.data[0].pseudo != config.data[0].pseudo
+
+
+def test_a_teacher_may_learn_from_rooms_beside_and_labels_the_studys_images_alone(
+    tiny, data, machine, tmp_path
+):
+    rooms = DataConfig("rooms", frames=1)
+    teacher = replace(tiny.teachers["multi_modal"], beside=(rooms,))
+    study = replace(tiny, teachers={"multi_modal": teacher})
+    out = run(study, tmp_path, machine, only=["teacher_student"], seeds=[0])
+    (taught,) = stages(out, "teacher")
+    images, beside = load_trained(out / "stages" / taught).config.data
+    assert beside == rooms
+    assert Path(images.protocol).parent.name in stages(out, "protocol")
+    (labels,) = stages(out, "pseudo")
+    assert Record.read(out / "stages" / labels / LABELS).recipe.data.source == "nyuv2"
+    (student,) = stages(out, "student")
+    assert len(load_trained(out / "stages" / student).config.data) == 1
 
 
 def test_the_table_says_what_the_results_say(finished):

@@ -64,7 +64,7 @@ def data_fields(data: DataConfig) -> Mapping[str, Any]:
 
 
 def opened(config: TrainConfig, protocol: ProtocolStage | None, workshop: Workshop) -> SampleSource:
-    """What a network is trained on, with all labels that the protocol leaves, if there is one."""
+    """What a study trains on, with all labels that the protocol leaves, if there is one."""
     size = config.network
     view = View(size.height, size.width, config.tasks.canonical_fx)
     source = open_source(config.data[0], view, config.seed)
@@ -73,8 +73,8 @@ def opened(config: TrainConfig, protocol: ProtocolStage | None, workshop: Worksh
 
 
 def limited(config: TrainConfig, protocol: ProtocolStage | None, workshop: Workshop) -> DataConfig:
-    """What a network is trained on, with the protocol's file."""
-    (data,) = config.data
+    """What a study trains on, with the protocol's file."""
+    data = config.data[0]
     return replace(data, protocol=str(workshop.at(protocol) / PROTOCOL)) if protocol else data
 
 
@@ -88,7 +88,7 @@ class TrainStage(Stage):
     """Trains a network.
 
     Attributes:
-        config: Without protocol and pseudo-labels, which the stages give.
+        config: Without protocol and pseudo-labels, which the stages give to the first of its data.
         protocol: None = all labels.
         pseudo: None = on labels as they are.
     """
@@ -121,7 +121,7 @@ class TrainStage(Stage):
         data = limited(self.config, self.protocol, workshop)
         if self.pseudo:
             data = replace(data, pseudo=str(workshop.at(self.pseudo) / LABELS))
-        config = replace(self.config, data=(data,))
+        config = replace(self.config, data=(data, *self.config.data[1:]))
         train(config, workshop.at(self), workshop.machine, resume=True)
 
 

@@ -39,9 +39,8 @@ class StudyData(Settings):
 
     def __post_init__(self) -> None:
         """Refuse what the stages decide."""
-        for name, data in (("train", self.train), ("test", self.test)):
-            if data.protocol or data.pseudo:
-                raise ConfigError(f"{name}: protocol and pseudo are made by the experiment itself")
+        check_plain("train", self.train)
+        check_plain("test", self.test)
 
     def imbalance(self, seed: int, share: Share | None = None) -> Imbalance | None:
         """The protocol of a training seed, with a task's share of labels changed."""
@@ -88,12 +87,19 @@ class Changes(Settings):
         network: Of `NetworkConfig`.
         schedule: Of `ScheduleConfig`.
         losses: Of `LossConfig`.
+        beside: What is trained on beside the study's data, with all of its labels.
     """
 
     tasks: Fields = field(default_factory=dict)
     network: Fields = field(default_factory=dict)
     schedule: Fields = field(default_factory=dict)
     losses: Fields = field(default_factory=dict)
+    beside: tuple[DataConfig, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what the stages decide."""
+        for data in self.beside:
+            check_plain("beside", data)
 
     @property
     def fields(self) -> dict[str, Fields]:
@@ -259,7 +265,8 @@ class Experiment(Settings):
         names = fields["tasks"].get("names", list(self.tasks.names))
         fields["tasks"] = {k: v for k, v in fields["tasks"].items() if k != "names"}
         base = self._base(role, seed, recipe)
-        return parse_config(TrainConfig, merged(base, fields), where), names
+        config = parse_config(TrainConfig, merged(base, fields), where)
+        return replace(config, data=(*config.data, *changes.beside)), names
 
     @property
     def lacking(self) -> tuple[str, ...]:
@@ -301,6 +308,12 @@ def train_fields(
 def merged(base: Mapping[str, Any], changes: Mapping[str, Mapping[str, Any]]) -> Fields:
     """Tables with some of their entries replaced."""
     return {**base, **{table: {**base[table], **entries} for table, entries in changes.items()}}
+
+
+def check_plain(what: str, data: DataConfig) -> None:
+    """Refuse data that say which of their labels are kept, or where pseudo-labels are."""
+    if data.protocol or data.pseudo:
+        raise ConfigError(f"{what}: protocol and pseudo are made by the experiment itself")
 
 
 def check_seeds(seeds: tuple[int, ...]) -> None:
