@@ -39,8 +39,10 @@ def tiny():
         ('"teacher_student", "multi_task"]]', '"teacher_student", "x"]]', "x.*known: multi_task"),
         ("seeds = [0, 1]", "seeds = [1, 1]", "seeds"),
         ('split = "fit"}\ntest', 'split = "fit", pseudo = "there"}\ntest', "pseudo"),
-        ("flip = false", 'flip = false\nbeside = [{source = "rooms", protocol = "there"}]',
-         "beside: protocol"),
+        ("flip = false", 'flip = false\npretrain = {data = {source = "rooms", pseudo = "there"}}',
+         "pretrain: protocol and pseudo"),
+        ("flip = false", 'flip = false\npretrain = {data = {source = "rooms"}, losses.x = 1}',
+         "teachers.multi_modal.*x"),
         ("[methods.multi_task]", "[methods.multi_task]\nprotocol = false\nteacher = 'multi_modal'",
          "methods.multi_task: "),
     ],
@@ -98,19 +100,31 @@ def test_a_change_changes_its_setting_alone(tiny):
     )
 
 
-def test_who_learns_from_more_learns_from_the_studys_data_first(tiny):
-    """Both teachers and students; what is told by whom stays what it was."""
-    rooms = DataConfig("rooms", frames=3)
-    more = with_methods(
-        tiny, more={"schedule": {"balanced": True}, "beside": [{"source": "rooms", "frames": 3}]}
+PRETRAIN = {"data": {"source": "rooms", "frames": 3}, "schedule": {"steps": 5}}
+
+
+def test_what_is_pretrained_is_trained_alike_but_for_its_changes_on_other_data(tiny):
+    study = with_methods(tiny, more={"pretrain": PRETRAIN})
+    (job,) = jobs(study, seeds=[1])
+    before, after = (s for s in job.stages.values() if isinstance(s, TrainStage))
+    assert after.config == study.student_configs("more", 1)[0]
+    assert before.config == replace(
+        after.config,
+        seed=0,
+        data=(DataConfig("rooms", frames=3),),
+        schedule=replace(after.config.schedule, steps=5),
     )
-    (config,), (plain,) = more.student_configs("more", 0), tiny.student_configs("multi_task", 0)
-    assert config.data == (*plain.data, rooms)
-    assert len(plain.data) == 1
-    teacher = replace(tiny.teachers["multi_modal"], beside=(rooms,))
-    taught = replace(tiny, teachers={"multi_modal": teacher})
-    before = tiny.teacher_config("multi_modal", 0)
-    assert taught.teacher_config("multi_modal", 0) == replace(before, data=(*before.data, rooms))
+    assert before.protocol is before.pseudo is before.before is None
+    assert after.protocol is not None
+
+
+def test_seeds_begin_from_one_pretraining(tiny):
+    study = with_methods(tiny, more={"pretrain": PRETRAIN})
+    one, other = (
+        [s for s in job.stages.values() if isinstance(s, TrainStage)] for job in jobs(study)
+    )
+    assert one[0] == other[0]
+    assert one[1].name != other[1].name
 
 
 def test_one_student_per_task_makes_one_result(tiny):

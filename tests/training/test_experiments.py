@@ -18,7 +18,8 @@ from mtl_training.data.catalogue import open_source
 from mtl_training.errors import ConfigError, DatasetError
 from mtl_training.evaluate import PerImage, evaluate
 from mtl_training.experiments import experiment as experiments
-from mtl_training.experiments.chain import LABELS, PROTOCOL
+from mtl_training.experiments.chain import PROTOCOL
+from mtl_training.experiments.design import Pretraining
 from mtl_training.experiments.evaluation import rows_in
 from mtl_training.experiments.experiment import listing, run
 from mtl_training.experiments.results import columns
@@ -27,7 +28,6 @@ from mtl_training.learning.checkpoint import WEIGHTS, load_trained
 from mtl_training.learning.machine import Machine
 from mtl_training.learning.material import open_data
 from mtl_training.models import open_model
-from mtl_training.pseudo.record import Record
 from mtl_training.settings import config_fields
 from mtl_training.tasks.registry import build_tasks
 from tiny_study import tiny_experiment, with_methods
@@ -192,21 +192,31 @@ def test_a_teacher_may_learn_from_another_ones_labels(tiny, data, machine, tmp_p
     assert student.config.data[0].pseudo != config.data[0].pseudo
 
 
-def test_a_teacher_may_learn_from_rooms_beside_and_labels_the_studys_images_alone(
-    tiny, data, machine, tmp_path
-):
-    rooms = DataConfig("rooms", frames=1)
-    teacher = replace(tiny.teachers["multi_modal"], beside=(rooms,))
+def test_a_pretrained_teacher_goes_on_from_what_rooms_have_taught_it(tiny, data, machine, tmp_path):
+    pretrain = Pretraining(data=DataConfig("rooms", frames=2))
+    teacher = replace(tiny.teachers["multi_modal"], pretrain=pretrain)
     study = replace(tiny, teachers={"multi_modal": teacher})
     out = run(study, tmp_path, machine, only=["teacher_student"], seeds=[0])
-    (taught,) = stages(out, "teacher")
-    images, beside = load_trained(out / "stages" / taught).config.data
-    assert beside == rooms
-    assert Path(images.protocol).parent.name in stages(out, "protocol")
-    (labels,) = stages(out, "pseudo")
-    assert Record.read(out / "stages" / labels / LABELS).recipe.data.source == "nyuv2"
+    before, after = sorted(stages(out, "teacher"), key=lambda name: "pretrained" in name)
+    earlier, later = (load_trained(out / "stages" / name) for name in (before, after))
+    assert earlier.config.data == (DataConfig("rooms", frames=2),)
+    assert later.config.data[0].source == "nyuv2"
+    assert Path(later.config.start).name == before
+    assert later.record["start"]["config"] == earlier.record["config"]
     (student,) = stages(out, "student")
-    assert len(load_trained(out / "stages" / student).config.data) == 1
+    assert load_trained(out / "stages" / student).config.start == ""
+
+
+def test_what_was_pretrained_anew_is_gone_on_from_anew(tiny, data, machine, tmp_path, began):
+    pretrain = Pretraining(data=DataConfig("rooms", frames=2))
+    study = with_methods(tiny, plain={"pretrain": config_fields(pretrain)})
+    out = run(study, tmp_path, machine, seeds=[0])
+    (before,) = (name for name in stages(out, "student") if "pretrained" not in name)
+    began.clear()
+    shutil.rmtree(out / "stages" / before)
+    run(study, tmp_path, machine, seeds=[0])
+    assert began[0] == before
+    assert len(began) == 1, "the same weights: what builds on them stands"
 
 
 def test_the_table_says_what_the_results_say(finished):

@@ -64,7 +64,7 @@ def data_fields(data: DataConfig) -> Mapping[str, Any]:
 
 
 def opened(config: TrainConfig, protocol: ProtocolStage | None, workshop: Workshop) -> SampleSource:
-    """What a study trains on, with all labels that the protocol leaves, if there is one."""
+    """What a network is trained on, with all labels that the protocol leaves, if there is one."""
     size = config.network
     view = View(size.height, size.width, config.tasks.canonical_fx)
     source = open_source(config.data[0], view, config.seed)
@@ -73,8 +73,8 @@ def opened(config: TrainConfig, protocol: ProtocolStage | None, workshop: Worksh
 
 
 def limited(config: TrainConfig, protocol: ProtocolStage | None, workshop: Workshop) -> DataConfig:
-    """What a study trains on, with the protocol's file."""
-    data = config.data[0]
+    """What a network is trained on, with the protocol's file."""
+    (data,) = config.data
     return replace(data, protocol=str(workshop.at(protocol) / PROTOCOL)) if protocol else data
 
 
@@ -88,23 +88,26 @@ class TrainStage(Stage):
     """Trains a network.
 
     Attributes:
-        config: Without protocol and pseudo-labels, which the stages give to the first of its data.
+        config: Without protocol, pseudo-labels and start, which the stages give.
         protocol: None = all labels.
         pseudo: None = on labels as they are.
+        before: The training that it goes on from; None = it begins with ImageNet's encoder.
     """
 
     products: ClassVar[tuple[str, ...]] = (WEIGHTS,)
     config: TrainConfig
     protocol: ProtocolStage | None
     pseudo: PseudoStage | None
+    before: TrainStage | None = None
 
     @property
     def label(self) -> str:
         """See `Stage.label`."""
         given = "".join(f"-given-{name}" for name in self.config.network.inputs)
         tasks = "-".join(self.config.tasks.names)
+        pretrained = "-pretrained" if self.before else ""
         taught = "-with-pseudo" if self.pseudo else ""
-        return f"{self.config.network.role}-{tasks}{given}-s{self.config.seed}{taught}"
+        return f"{self.config.network.role}-{tasks}{given}-s{self.config.seed}{pretrained}{taught}"
 
     @property
     def identity(self) -> Mapping[str, Any]:
@@ -114,14 +117,15 @@ class TrainStage(Stage):
     @property
     def parents(self) -> tuple[Stage, ...]:
         """See `Stage.parents`."""
-        return tuple(stage for stage in (self.protocol, self.pseudo) if stage)
+        return tuple(stage for stage in (self.protocol, self.pseudo, self.before) if stage)
 
     def run(self, workshop: Workshop) -> None:
         """See `Stage.run`."""
         data = limited(self.config, self.protocol, workshop)
         if self.pseudo:
             data = replace(data, pseudo=str(workshop.at(self.pseudo) / LABELS))
-        config = replace(self.config, data=(data, *self.config.data[1:]))
+        start = str(workshop.at(self.before)) if self.before else ""
+        config = replace(self.config, data=(data,), start=start)
         train(config, workshop.at(self), workshop.machine, resume=True)
 
 
@@ -134,7 +138,7 @@ class TeacherStage(TrainStage):
     """
 
     products: ClassVar[tuple[str, ...]] = (WEIGHTS, TEMPERATURES)
-    flip: bool
+    flip: bool = True
 
     @property
     def identity(self) -> Mapping[str, Any]:

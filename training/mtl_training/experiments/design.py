@@ -87,19 +87,12 @@ class Changes(Settings):
         network: Of `NetworkConfig`.
         schedule: Of `ScheduleConfig`.
         losses: Of `LossConfig`.
-        beside: What is trained on beside the study's data, with all of its labels.
     """
 
     tasks: Fields = field(default_factory=dict)
     network: Fields = field(default_factory=dict)
     schedule: Fields = field(default_factory=dict)
     losses: Fields = field(default_factory=dict)
-    beside: tuple[DataConfig, ...] = ()
-
-    def __post_init__(self) -> None:
-        """Refuse what the stages decide."""
-        for data in self.beside:
-            check_plain("beside", data)
 
     @property
     def fields(self) -> dict[str, Fields]:
@@ -108,7 +101,50 @@ class Changes(Settings):
 
 
 @dataclass(frozen=True)
-class TeacherDesign(Changes):
+class Pretraining(Changes):
+    """What a network learns of other data, with all their labels, before it comes to the study's.
+
+    Beside the changes it is trained as afterwards.
+
+    Attributes:
+        data: What on.
+        seed: The same for all seeds of the study, which so begin from the same weights.
+    """
+
+    data: DataConfig = field(kw_only=True)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what the stages decide."""
+        check_plain("pretrain", self.data)
+
+    def config(self, after: TrainConfig, where: str) -> TrainConfig:
+        """How it is trained.
+
+        Args:
+            after: How it is trained afterwards, without protocol and pseudo-labels.
+            where: Stands before errors.
+
+        Raises:
+            ConfigError: A change names an unknown setting, or sets an impossible value.
+        """
+        changed = parse_config(TrainConfig, merged(config_fields(after), self.fields), where)
+        return replace(changed, data=(self.data,), seed=self.seed)
+
+
+@dataclass(frozen=True)
+class NetworkDesign(Changes):
+    """How a network of a study comes about.
+
+    Attributes:
+        pretrain: What it learns before; none = it begins with ImageNet's encoder.
+    """
+
+    pretrain: Pretraining | None = None
+
+
+@dataclass(frozen=True)
+class TeacherDesign(NetworkDesign):
     """One kind of teacher.
 
     Attributes:
@@ -124,7 +160,7 @@ class TeacherDesign(Changes):
 
 
 @dataclass(frozen=True)
-class Method(Changes):
+class Method(NetworkDesign):
     """How a student comes about.
 
     Attributes:
@@ -265,8 +301,7 @@ class Experiment(Settings):
         names = fields["tasks"].get("names", list(self.tasks.names))
         fields["tasks"] = {k: v for k, v in fields["tasks"].items() if k != "names"}
         base = self._base(role, seed, recipe)
-        config = parse_config(TrainConfig, merged(base, fields), where)
-        return replace(config, data=(*config.data, *changes.beside)), names
+        return parse_config(TrainConfig, merged(base, fields), where), names
 
     @property
     def lacking(self) -> tuple[str, ...]:

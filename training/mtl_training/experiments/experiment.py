@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mtl_training.config import TrainConfig
 from mtl_training.data.files import read_json
 from mtl_training.errors import ConfigError
 from mtl_training.experiments.chain import (
@@ -18,7 +19,7 @@ from mtl_training.experiments.chain import (
     TrainStage,
     quality_in,
 )
-from mtl_training.experiments.design import Experiment, Share, check_known
+from mtl_training.experiments.design import Experiment, NetworkDesign, Share, check_known
 from mtl_training.experiments.evaluation import EvaluationStage, figures_in
 from mtl_training.experiments.stages import (
     RECORD,
@@ -103,7 +104,10 @@ def _job(experiment: Experiment, name: str, seed: int, share: Share | None) -> J
     protocol = ProtocolStage(data.train, imbalance) if imbalance else None
     configs = experiment.student_configs(name, seed)
     pseudo = _pseudo(experiment, method.teacher, seed, protocol) if method.teacher else None
-    students = [TrainStage(config, protocol, pseudo) for config in configs]
+    where = f"methods.{name}"
+    students = [
+        TrainStage(config, protocol, pseudo, _before(method, config, where)) for config in configs
+    ]
     losses = configs[0].losses
     quality = None
     if pseudo and protocol:
@@ -123,11 +127,19 @@ def _pseudo(
 ) -> PseudoStage:
     design, config = experiment.teachers[name], experiment.teacher_config(name, seed)
     earlier = _pseudo(experiment, design.teacher, seed, protocol) if design.teacher else None
-    teacher = TeacherStage(config, protocol, earlier, design.flip)
+    before = _before(design, config, f"teachers.{name}")
+    teacher = TeacherStage(config, protocol, earlier, before, design.flip)
     tasks = tuple(task for task in config.tasks.names if task in experiment.lacking)
     if not tasks:
         raise ConfigError(f"teachers.{name}: learns none of {', '.join(experiment.lacking)}")
     return PseudoStage(teacher, tasks)
+
+
+def _before(design: NetworkDesign, config: TrainConfig, where: str) -> TrainStage | None:
+    """What a network is pretrained by."""
+    if design.pretrain is None:
+        return None
+    return TrainStage(design.pretrain.config(config, where), protocol=None, pseudo=None)
 
 
 def run(
