@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -98,7 +98,7 @@ class TrainStage(Stage):
     config: TrainConfig
     protocol: ProtocolStage | None
     pseudo: PseudoStage | None
-    before: TrainStage | None = None
+    before: TrainStage | None = field(default=None, kw_only=True)
 
     @property
     def label(self) -> str:
@@ -138,7 +138,7 @@ class TeacherStage(TrainStage):
     """
 
     products: ClassVar[tuple[str, ...]] = (WEIGHTS, TEMPERATURES)
-    flip: bool = True
+    flip: bool
 
     @property
     def identity(self) -> Mapping[str, Any]:

@@ -126,10 +126,20 @@ class Pretraining(Changes):
             where: Stands before errors.
 
         Raises:
-            ConfigError: A change names an unknown setting, or sets an impossible value.
+            ConfigError: A change names an unknown setting, sets an impossible value, or makes
+                another network of it.
         """
         changed = parse_config(TrainConfig, merged(config_fields(after), self.fields), where)
+        if _network(changed) != _network(after):
+            raise ConfigError(f"{where}: {_network(after)} expected, got {_network(changed)}")
         return replace(changed, data=(self.data,), seed=self.seed)
+
+
+def _network(config: TrainConfig) -> str:
+    """What weights fit, in words."""
+    inputs = " and ".join(config.network.inputs)
+    told = f", given {inputs}" if inputs else ""
+    return f"a {config.network.role} of {' and '.join(config.tasks.names)}{told}"
 
 
 @dataclass(frozen=True)
@@ -254,6 +264,8 @@ class Experiment(Settings):
         check_known("teacher", used - {""}, self.teachers)
         for name in self.teachers:
             self._check_rounds(name)
+        for name, design in (*self.teachers.items(), *self.methods.items()):
+            self._check_pretraining(name, design)
         if idle := [n for n, m in self.methods.items() if m.teacher and not m.protocol]:
             raise ConfigError(f"methods.{idle[0]}: protocol = false leaves a teacher no work")
         kind = self.data.protocol.kind if self.data.protocol else "none"
@@ -261,6 +273,15 @@ class Experiment(Settings):
             raise ConfigError(f"sweep: for the protocol `fraction`, got {kind}")
         if self.sweep:
             check_known("sweep", {self.sweep.task}, dict.fromkeys(self.tasks.names))
+
+    def _check_pretraining(self, name: str, design: NetworkDesign) -> None:
+        """Refuse one that sees labels which the protocol hides, or what is measured on."""
+        own = {self.data.train.source, self.data.test.source}
+        if design.pretrain and design.pretrain.data.source in own:
+            raise ConfigError(
+                f"{name}.pretrain: other data than the study's expected, got "
+                f"{design.pretrain.data.source}, of which it would see all labels"
+            )
 
     def _check_rounds(self, name: str) -> None:
         """Refuse a teacher that would be taught, in the end, by itself."""

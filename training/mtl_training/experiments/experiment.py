@@ -106,7 +106,8 @@ def _job(experiment: Experiment, name: str, seed: int, share: Share | None) -> J
     pseudo = _pseudo(experiment, method.teacher, seed, protocol) if method.teacher else None
     where = f"methods.{name}"
     students = [
-        TrainStage(config, protocol, pseudo, _before(method, config, where)) for config in configs
+        TrainStage(config, protocol, pseudo, before=_before(method, config, where))
+        for config in configs
     ]
     losses = configs[0].losses
     quality = None
@@ -128,7 +129,7 @@ def _pseudo(
     design, config = experiment.teachers[name], experiment.teacher_config(name, seed)
     earlier = _pseudo(experiment, design.teacher, seed, protocol) if design.teacher else None
     before = _before(design, config, f"teachers.{name}")
-    teacher = TeacherStage(config, protocol, earlier, before, design.flip)
+    teacher = TeacherStage(config, protocol, earlier, design.flip, before=before)
     tasks = tuple(task for task in config.tasks.names if task in experiment.lacking)
     if not tasks:
         raise ConfigError(f"teachers.{name}: learns none of {', '.join(experiment.lacking)}")
@@ -139,7 +140,9 @@ def _before(design: NetworkDesign, config: TrainConfig, where: str) -> TrainStag
     """What a network is pretrained by."""
     if design.pretrain is None:
         return None
-    return TrainStage(design.pretrain.config(config, where), protocol=None, pseudo=None)
+    return TrainStage(
+        design.pretrain.config(config, f"{where}.pretrain"), protocol=None, pseudo=None
+    )
 
 
 def run(
