@@ -108,10 +108,15 @@ def test_a_change_changes_its_setting_alone(tiny):
 PRETRAIN = {"data": {"source": "rooms", "frames": 3}, "schedule": {"steps": 5}}
 
 
+def trainings(job):
+    """Its stages that train, in order."""
+    return [stage for stage in job.stages.values() if isinstance(stage, TrainStage)]
+
+
 def test_what_is_pretrained_is_trained_alike_but_for_its_changes_on_other_data(tiny):
     study = with_methods(tiny, more={"pretrain": PRETRAIN})
     (job,) = jobs(study, seeds=[1])
-    before, after = (s for s in job.stages.values() if isinstance(s, TrainStage))
+    before, after = trainings(job)
     assert after.config == study.student_configs("more", 1)[0]
     assert before.config == replace(
         after.config,
@@ -125,9 +130,7 @@ def test_what_is_pretrained_is_trained_alike_but_for_its_changes_on_other_data(t
 
 def test_seeds_begin_from_one_pretraining(tiny):
     study = with_methods(tiny, more={"pretrain": PRETRAIN})
-    one, other = (
-        [s for s in job.stages.values() if isinstance(s, TrainStage)] for job in jobs(study)
-    )
+    one, other = map(trainings, jobs(study))
     assert one[0] == other[0]
     assert one[1].name != other[1].name
 
