@@ -11,9 +11,13 @@ UNCLOSED = ("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableException
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let nothing here fail for what launch leaves open; launch_testing's items take no fixture."""
+    """Launching starts nodes, and nothing fails for what launch leaves open.
+
+    What launch_testing collects takes neither a fixture nor a module's marks.
+    """
     for item in items:
         if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.ros)
             for what in UNCLOSED:
                 item.add_marker(pytest.mark.filterwarnings(what))
 
