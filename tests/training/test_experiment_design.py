@@ -135,6 +135,20 @@ def test_seeds_begin_from_one_pretraining(tiny):
     assert one[1].name != other[1].name
 
 
+def test_methods_that_draw_and_learn_otherwise_begin_from_one_pretraining(tiny):
+    study = with_methods(
+        tiny,
+        taught={"teacher": "multi_modal", "pretrain": PRETRAIN},
+        balanced={"schedule": {"balanced": True}, "pretrain": PRETRAIN},
+        ceiling={"protocol": False, "pretrain": PRETRAIN},
+    )
+    chosen = jobs(study, only=["taught", "balanced", "ceiling"], seeds=[1])
+    ends = [trainings(job)[-2:] for job in chosen]
+    assert len({before.name for before, _ in ends}) == 1
+    assert len({after.name for _, after in ends}) == 3
+    assert ends[1][1].config.schedule.balanced
+
+
 def test_one_student_per_task_makes_one_result(tiny):
     more = with_methods(tiny, single={"one_per_task": True})
     job = jobs(more)[0]

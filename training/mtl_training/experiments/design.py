@@ -104,7 +104,8 @@ class Changes(Settings):
 class Pretraining(Changes):
     """What a network learns of other data, with all their labels, before it comes to the study's.
 
-    Beside the changes it is trained as afterwards.
+    Beside the changes it is trained as afterwards, but draws its samples alike: among these there
+    is nothing to balance.
 
     Attributes:
         data: What on.
@@ -129,7 +130,8 @@ class Pretraining(Changes):
             ConfigError: A change names an unknown setting, sets an impossible value, or makes
                 another network of it.
         """
-        changed = parse_config(TrainConfig, merged(config_fields(after), self.fields), where)
+        alike = replace(after, schedule=replace(after.schedule, balanced=False))
+        changed = parse_config(TrainConfig, merged(config_fields(alike), self.fields), where)
         if _network(changed) != _network(after):
             raise ConfigError(f"{where}: {_network(after)} expected, got {_network(changed)}")
         return replace(changed, data=(self.data,), seed=self.seed)
