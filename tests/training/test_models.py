@@ -14,7 +14,7 @@ from mtl_core.images import ColourImage
 from mtl_core.interface import FLOAT, Port, check
 from mtl_core.model import OnnxModel
 from mtl_core.predictor import ModelPredictor
-from mtl_training.cards import TERMS, card_of
+from mtl_training.cards import TERMS, card_of, with_sibling
 from mtl_training.config import DataConfig, NetworkConfig
 from mtl_training.data.catalogue import SOURCES
 from mtl_training.errors import CheckpointError, ExportError
@@ -249,6 +249,35 @@ def test_a_card_names_the_teacher_whose_pseudo_labels_were_learned(config, tmp_p
         f"with pseudo-labels by teacher-mm (SHA-256 {'ab' * 32}, trained by 9 steps of 2 images of "
         "Cityscapes train)"
     ) in text
+
+
+def test_a_card_tells_once_what_a_teacher_of_several_parts_learned_from(config, tmp_path):
+    def labels(sha256):
+        learned = [f"9 steps of 2 images of {sha256}"]
+        return {"labels": {"teacher": "t", "sha256": sha256, "data": learned, "licence": ""}}
+
+    data = (replace(config.data[0], pseudo="labels"),)
+    fields = config_fields(replace(config, data=data))
+    first = {"config": fields, "pseudo": labels("one")}
+    second = {"config": fields, "pseudo": labels("one"), "start": first}
+    found = card(replace(config, data=data), tmp_path, pseudo=labels("other"), start=second)
+    assert [part.partition("with pseudo-labels by ")[2] for part in found.data] == [
+        "t (SHA-256 one, trained by 9 steps of 2 images of one)",
+        "t (SHA-256 one)",
+        "t (SHA-256 other, trained by 9 steps of 2 images of other)",
+    ]
+
+
+def test_a_sibling_is_described_by_what_it_learned_otherwise(config, tmp_path):
+    first = {"config": config_fields(replace(config, data=(DataConfig("rooms", frames=240),)))}
+    less = card(config, tmp_path / "less", start=first)
+    (data,) = config.data
+    more = card(replace(config, data=(replace(data, split="train"),)), tmp_path, start=first)
+    assert (
+        with_sibling(more, less, "abc").sibling
+        == f"SHA-256 abc, trained by {less.data[-1]}, else alike"
+    )
+    assert with_sibling(less, less, "abc").sibling == "SHA-256 abc, trained alike"
 
 
 def test_the_licence_follows_from_the_data(config, tmp_path):

@@ -62,7 +62,7 @@ def card_of(trained: Trained, names: Collection[str], power: Mapping[str, int]) 
         label_map=LabelMap.load(config.tasks.label_map) if CLASSES.intersection(names) else None,
         depth=config.tasks.depth if power else None,
         power=power,
-        data=tuple(_described(record) for record in ancestry(trained.record)),
+        data=_history(trained.record),
         licence=_licence(trained.record),
         metrics={},
         commit=str(trained.record["commit"]),
@@ -120,8 +120,10 @@ def with_sibling(card: ModelCard, other: ModelCard, sha256: str) -> ModelCard:
         for name, value in other.metrics.items()
         if not name.startswith((TEMPERATURE, SIBLING))
     }
-    which = f"SHA-256 {sha256}, trained by {' and '.join(other.data)}"
-    return replace(card, metrics={**card.metrics, **figures}, sibling=which)
+    different = " and ".join(part for part in other.data if part not in card.data)
+    learned = f"trained by {different}, else alike" if different else "trained alike"
+    metrics = {**card.metrics, **figures}
+    return replace(card, metrics=metrics, sibling=f"SHA-256 {sha256}, {learned}")
 
 
 def temperatures_in(card: ModelCard) -> dict[str, float]:
@@ -144,14 +146,22 @@ def ancestry(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [*(ancestry(start) if start else ()), record]
 
 
-def _described(record: Mapping[str, Any]) -> str:
+def _history(record: Mapping[str, Any]) -> tuple[str, ...]:
+    """What each run that led to a network learned from; a teacher's own data are told once."""
+    told: set[str] = set()
+    return tuple(_described(ancestor, told) for ancestor in ancestry(record))
+
+
+def _described(record: Mapping[str, Any], told: set[str]) -> str:
     config = record["config"]
     schedule = config["schedule"]
-    sources = "; ".join(_source(data, record.get("pseudo", {})) for data in config["data"])
+    sources = "; ".join(_source(data, record.get("pseudo", {}), told) for data in config["data"])
     return f"{schedule['steps']} steps of {schedule['batch_size']} images of {sources}"
 
 
-def _source(data: Mapping[str, Any], pseudo: Mapping[str, Mapping[str, Any]]) -> str:
+def _source(
+    data: Mapping[str, Any], pseudo: Mapping[str, Mapping[str, Any]], told: set[str]
+) -> str:
     known = TERMS.get(data["source"], Terms(data["source"]))
     where = " ".join(text for text in (known.name, data["split"], data["classes"]) if text)
     parts = [where]
@@ -160,14 +170,16 @@ def _source(data: Mapping[str, Any], pseudo: Mapping[str, Mapping[str, Any]]) ->
     if data["protocol"]:
         parts.append("with the labels that a protocol leaves")
     if data["pseudo"]:
-        parts.append(_teacher(pseudo.get(data["pseudo"])))
+        parts.append(_teacher(pseudo.get(data["pseudo"]), told))
     return ", ".join(parts)
 
 
-def _teacher(recipe: Mapping[str, Any] | None) -> str:
+def _teacher(recipe: Mapping[str, Any] | None, told: set[str]) -> str:
+    """Which one; with what it learned from, unless that is told already."""
     if recipe is None:
         return "with pseudo-labels"
-    data = " and ".join(recipe.get("data", ()))
+    data = "" if recipe["sha256"] in told else " and ".join(recipe.get("data", ()))
+    told.add(recipe["sha256"])
     learned = f", trained by {data}" if data else ""
     return f"with pseudo-labels by {recipe['teacher']} (SHA-256 {recipe['sha256']}{learned})"
 
