@@ -133,10 +133,10 @@ format: $(DEV) ## let ruff rewrite what it can
 
 # Torch's threads spin while they wait for each other: on a busy machine that took 5 times as long.
 pytest: export OMP_WAIT_POLICY ?= passive
-# What starts no nodes runs on all cores; nodes then have the machine to themselves.
+# What starts no nodes runs on all cores; nodes then have the machine to themselves, whatever failed before.
 pytest: $(DEV) ## the tests in tests/, with branch coverage of core and bags
-	$(BIN)/python -m pytest -m 'not ros' --numprocesses auto --dist loadfile --cov --cov-report= --cov-fail-under=0
-	$(BIN)/python -m pytest -m ros --cov --cov-append --cov-report=term:skip-covered
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not ros' --numprocesses auto --dist loadfile --cov --cov-report= --cov-fail-under=0 || failed=1; \
+	$(BIN)/python -m pytest -m ros --cov --cov-append --cov-report=term:skip-covered && exit $${failed:-0}
 
 COLCON := $(BIN)/python -m colcon --log-base build/log
 workspace: $(RUN) ## build src/ with the colcon of a sourced ROS 2 or of setup-dev, in build/

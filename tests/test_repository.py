@@ -152,7 +152,11 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of all packages side by side, with the contracts that import-linter holds."""
     folder = tmp_path_factory.mktemp("sources")
     for package in (*(f"src/{name}/{name}" for name in PACKAGES), "training/mtl_training"):
-        shutil.copytree(ROOT / package, folder / Path(package).name)
+        shutil.copytree(
+            ROOT / package,
+            folder / Path(package).name,
+            ignore=shutil.ignore_patterns("__pycache__"),  # others may write there
+        )
     shutil.copy(ROOT / "pyproject.toml", folder)
     return folder
 

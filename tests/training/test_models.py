@@ -273,11 +273,16 @@ def test_a_sibling_is_described_by_what_it_learned_otherwise(config, tmp_path):
     less = card(config, tmp_path / "less", start=first)
     (data,) = config.data
     more = card(replace(config, data=(replace(data, split="train"),)), tmp_path, start=first)
-    assert (
-        with_sibling(more, less, "abc").sibling
-        == f"SHA-256 abc, trained by {less.data[-1]}, else alike"
-    )
-    assert with_sibling(less, less, "abc").sibling == "SHA-256 abc, trained alike"
+    shorter = card(replace(config, data=(DataConfig("rooms", frames=240),)), tmp_path / "short")
+    twice = replace(less, data=(*less.data, less.data[-1]))
+    last = f"by {less.data[-1]}, else alike"
+    for one, other, told in (
+        (more, less, last),
+        (less, less, "alike"),
+        (less, shorter, "by the first 1 of these alone"),
+        (less, twice, last),
+    ):
+        assert with_sibling(one, other, "abc").sibling == f"SHA-256 abc, trained {told}"
 
 
 def test_the_licence_follows_from_the_data(config, tmp_path):

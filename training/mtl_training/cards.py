@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 from mtl_core.card import CLASSES, FP16, INT8, ModelCard
@@ -120,10 +121,19 @@ def with_sibling(card: ModelCard, other: ModelCard, sha256: str) -> ModelCard:
         for name, value in other.metrics.items()
         if not name.startswith((TEMPERATURE, SIBLING))
     }
-    different = " and ".join(part for part in other.data if part not in card.data)
-    learned = f"trained by {different}, else alike" if different else "trained alike"
-    metrics = {**card.metrics, **figures}
-    return replace(card, metrics=metrics, sibling=f"SHA-256 {sha256}, {learned}")
+    which = f"SHA-256 {sha256}, trained {_other_way(other.data, card.data)}"
+    return replace(card, metrics={**card.metrics, **figures}, sibling=which)
+
+
+def _other_way(data: Sequence[str], than: Sequence[str]) -> str:
+    """How a network was trained, by where its parts leave those of another one."""
+    if data == than:
+        return "alike"
+    pairs = zip(data, than, strict=False)
+    alike = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    if alike == len(data):
+        return f"by the first {alike} of these alone"
+    return f"by {' and '.join(data[alike:])}, else alike"
 
 
 def temperatures_in(card: ModelCard) -> dict[str, float]:
