@@ -135,7 +135,7 @@ format: $(DEV) ## let ruff rewrite what it can
 pytest: export OMP_WAIT_POLICY ?= passive
 # What starts no nodes runs on all cores; nodes then have the machine to themselves, whatever failed before.
 pytest: $(DEV) ## the tests in tests/, with branch coverage of core and bags
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not ros' --numprocesses auto --dist loadfile --cov --cov-report= --cov-fail-under=0 || failed=1; \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not ros' --numprocesses auto --dist loadfile --cov --cov-report= --cov-fail-under=0 || failed=1; \
 	$(BIN)/python -m pytest -m ros --cov --cov-append --cov-report=term:skip-covered && exit $${failed:-0}
 
 COLCON := $(BIN)/python -m colcon --log-base build/log
