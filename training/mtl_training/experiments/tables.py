@@ -166,7 +166,8 @@ def _plot_bars(results: Results, path: Path) -> None:
         found = {m: one for m in results.methods if (one := results.estimate(m, column))}
         bars(axis, found)
         axis.set_title(f"{column.task.name}: {column.title}")
-        axis.tick_params(axis="x", rotation=60)
+        for name in axis.get_xticklabels():  # its end stands under its bar
+            name.set(rotation=60, ha="right", rotation_mode="anchor")
     save(figure, path)
 
 
