@@ -12,7 +12,7 @@ from mtl_training.errors import ConfigError
 from mtl_training.experiments import experiment as experiments
 from mtl_training.experiments.affinity import Affinity, evaluations, pairs
 from mtl_training.experiments.chain import TrainStage
-from mtl_training.experiments.design import Experiment
+from mtl_training.experiments.design import Experiment, Pretraining
 from mtl_training.experiments.evaluation import EvaluationStage
 from mtl_training.experiments.experiment import jobs, run
 from mtl_training.settings import load_config
@@ -39,15 +39,17 @@ def tiny():
         ('"teacher_student", "multi_task"]]', '"teacher_student", "x"]]', "x.*known: multi_task"),
         ("seeds = [0, 1]", "seeds = [1, 1]", "seeds"),
         ('split = "fit"}\ntest', 'split = "fit", pseudo = "there"}\ntest', "pseudo"),
-        ("flip = false", 'flip = false\npretrain = {data = {source = "rooms", pseudo = "there"}}',
-         "pretrain: protocol and pseudo"),
-        ("flip = false", 'flip = false\npretrain = {data = {source = "rooms"}, losses.psuedo = 1}',
-         r"teachers\.multi_modal\.pretrain.*psuedo"),
-        ("flip = false", 'flip = false\npretrain.data = {source = "nyuv2", split = "fit"}',
-         r"multi_modal\.pretrain: other data.*nyuv2"),
-        ("flip = false",
-         'flip = false\npretrain = {data = {source = "rooms"}, network.inputs = ["image"]}',
-         "a teacher of segmentation, given depth expected, got .* given image"),
+        ("flip = false", 'flip = false\npretrain = "x"', "pretrain: unknown .*x.*known: none"),
+        ("[methods.multi_task]", '[pretrainings.x]\ndata = {source = "rooms", pseudo = "there"}\n'
+         "[methods.multi_task]", "pretraining: protocol and pseudo"),
+        ("[methods.multi_task]", '[pretrainings.x]\ndata = {source = "nyuv2", split = "fit"}\n'
+         "[methods.multi_task]", r"pretrainings\.x: other data.*nyuv2"),
+        ("[methods.multi_task]", '[pretrainings.x]\ndata.source = "rooms"\nlosses.psuedo = 1\n'
+         '[methods.multi_task]\npretrain = "x"',
+         r"pretrainings\.x before methods\.multi_task.*psuedo"),
+        ("[methods.multi_task]", '[pretrainings.x]\ndata.source = "rooms"\n'
+         'network = {role = "teacher", inputs = ["depth"]}\n[methods.multi_task]\npretrain = "x"',
+         "a student of segmentation and depth expected, got a teacher of .* given depth"),
         ("[methods.multi_task]", "[methods.multi_task]\nprotocol = false\nteacher = 'multi_modal'",
          "methods.multi_task: "),
     ],
@@ -105,7 +107,11 @@ def test_a_change_changes_its_setting_alone(tiny):
     )
 
 
-PRETRAIN = {"data": {"source": "rooms", "frames": 3}, "schedule": {"steps": 5}}
+@pytest.fixture(scope="module")
+def begun(tiny):
+    """The experiment with one pretraining, `rooms`."""
+    rooms = Pretraining(data=DataConfig("rooms", frames=3), schedule={"steps": 5})
+    return replace(tiny, pretrainings={"rooms": rooms})
 
 
 def trainings(job):
@@ -113,8 +119,8 @@ def trainings(job):
     return [stage for stage in job.stages.values() if isinstance(stage, TrainStage)]
 
 
-def test_what_is_pretrained_is_trained_alike_but_for_its_changes_on_other_data(tiny):
-    study = with_methods(tiny, more={"pretrain": PRETRAIN})
+def test_what_is_pretrained_is_trained_alike_but_for_its_changes_on_other_data(begun):
+    study = with_methods(begun, more={"pretrain": "rooms"})
     (job,) = jobs(study, seeds=[1])
     before, after = trainings(job)
     assert after.config == study.student_configs("more", 1)[0]
@@ -128,19 +134,19 @@ def test_what_is_pretrained_is_trained_alike_but_for_its_changes_on_other_data(t
     assert after.protocol is not None
 
 
-def test_seeds_begin_from_one_pretraining(tiny):
-    study = with_methods(tiny, more={"pretrain": PRETRAIN})
+def test_seeds_begin_from_one_pretraining(begun):
+    study = with_methods(begun, more={"pretrain": "rooms"})
     one, other = map(trainings, jobs(study))
     assert one[0] == other[0]
     assert one[1].name != other[1].name
 
 
-def test_methods_that_draw_and_learn_otherwise_begin_from_one_pretraining(tiny):
+def test_methods_that_draw_and_learn_otherwise_begin_from_one_pretraining(begun):
     study = with_methods(
-        tiny,
-        taught={"teacher": "multi_modal", "pretrain": PRETRAIN},
-        balanced={"schedule": {"balanced": True}, "pretrain": PRETRAIN},
-        ceiling={"protocol": False, "pretrain": PRETRAIN},
+        begun,
+        taught={"teacher": "multi_modal", "pretrain": "rooms"},
+        balanced={"schedule": {"balanced": True}, "pretrain": "rooms"},
+        ceiling={"protocol": False, "pretrain": "rooms"},
     )
     chosen = jobs(study, only=["taught", "balanced", "ceiling"], seeds=[1])
     ends = [trainings(job)[-2:] for job in chosen]

@@ -193,9 +193,9 @@ def test_a_teacher_may_learn_from_another_ones_labels(tiny, data, machine, tmp_p
 
 
 def test_a_pretrained_teacher_goes_on_from_what_rooms_have_taught_it(tiny, data, machine, tmp_path):
-    pretrain = Pretraining(data=DataConfig("rooms", frames=2))
-    teacher = replace(tiny.teachers["multi_modal"], pretrain=pretrain)
-    study = replace(tiny, teachers={"multi_modal": teacher})
+    rooms = Pretraining(data=DataConfig("rooms", frames=2))
+    teacher = replace(tiny.teachers["multi_modal"], pretrain="rooms")
+    study = replace(tiny, pretrainings={"rooms": rooms}, teachers={"multi_modal": teacher})
     out = run(study, tmp_path, machine, only=["teacher_student"], seeds=[0])
     before, after = sorted(stages(out, "teacher"), key=lambda name: "pretrained" in name)
     earlier, later = (load_trained(out / "stages" / name) for name in (before, after))
@@ -210,8 +210,9 @@ def test_a_pretrained_teacher_goes_on_from_what_rooms_have_taught_it(tiny, data,
 def test_a_lost_pretraining_is_done_again_and_what_builds_on_it_if_it_became_another(
     tiny, data, machine, tmp_path, began
 ):
-    pretrain = Pretraining(data=DataConfig("rooms", frames=2))
-    study = with_methods(tiny, plain={"pretrain": config_fields(pretrain)})
+    rooms = Pretraining(data=DataConfig("rooms", frames=2))
+    tiny = replace(tiny, pretrainings={"rooms": rooms})
+    study = with_methods(tiny, plain={"pretrain": "rooms"})
     out = run(study, tmp_path, machine, seeds=[0])
     before, after = sorted(stages(out, "student"), key=lambda name: "pretrained" in name)
     began.clear()

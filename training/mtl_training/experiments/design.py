@@ -117,7 +117,7 @@ class Pretraining(Changes):
 
     def __post_init__(self) -> None:
         """Refuse what the stages decide."""
-        check_plain("pretrain", self.data)
+        check_plain("pretraining", self.data)
 
     def config(self, after: TrainConfig, where: str) -> TrainConfig:
         """How it is trained.
@@ -149,10 +149,10 @@ class NetworkDesign(Changes):
     """How a network of a study comes about.
 
     Attributes:
-        pretrain: What it learns before; none = it begins with ImageNet's encoder.
+        pretrain: Key of the experiment's `pretrainings`; "" = it begins with ImageNet's encoder.
     """
 
-    pretrain: Pretraining | None = None
+    pretrain: str = ""
 
 
 @dataclass(frozen=True)
@@ -237,6 +237,7 @@ class Experiment(Settings):
         data: What on.
         student: How students are trained, but for what a method changes.
         teacher: How teachers are trained, but for what a teacher changes; none = as students are.
+        pretrainings: By name.
         teachers: By name.
         methods: By name, in the order of the tables.
         report: What is compared.
@@ -251,6 +252,7 @@ class Experiment(Settings):
     student: Recipe
     methods: dict[str, Method]
     teacher: Recipe | None = None
+    pretrainings: dict[str, Pretraining] = field(default_factory=dict)
     teachers: dict[str, TeacherDesign] = field(default_factory=dict)
     report: Report = field(default_factory=Report)
     sweep: Sweep | None = None
@@ -266,8 +268,10 @@ class Experiment(Settings):
         check_known("teacher", used - {""}, self.teachers)
         for name in self.teachers:
             self._check_rounds(name)
-        for name, design in (*self.teachers.items(), *self.methods.items()):
-            self._check_pretraining(name, design)
+        designs: tuple[NetworkDesign, ...] = (*self.teachers.values(), *self.methods.values())
+        check_known("pretrain", {d.pretrain for d in designs} - {""}, self.pretrainings)
+        for name, pretraining in self.pretrainings.items():
+            self._check_pretraining(name, pretraining)
         if idle := [n for n, m in self.methods.items() if m.teacher and not m.protocol]:
             raise ConfigError(f"methods.{idle[0]}: protocol = false leaves a teacher no work")
         kind = self.data.protocol.kind if self.data.protocol else "none"
@@ -276,13 +280,12 @@ class Experiment(Settings):
         if self.sweep:
             check_known("sweep", {self.sweep.task}, dict.fromkeys(self.tasks.names))
 
-    def _check_pretraining(self, name: str, design: NetworkDesign) -> None:
+    def _check_pretraining(self, name: str, pretraining: Pretraining) -> None:
         """Refuse one that sees labels which the protocol hides, or what is measured on."""
-        own = {self.data.train.source, self.data.test.source}
-        if design.pretrain and design.pretrain.data.source in own:
+        if pretraining.data.source in {self.data.train.source, self.data.test.source}:
             raise ConfigError(
-                f"{name}.pretrain: other data than the study's expected, got "
-                f"{design.pretrain.data.source}, of which it would see all labels"
+                f"pretrainings.{name}: other data than the study's expected, got "
+                f"{pretraining.data.source}, of which it would see all labels"
             )
 
     def _check_rounds(self, name: str) -> None:

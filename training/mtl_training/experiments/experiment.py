@@ -106,7 +106,7 @@ def _job(experiment: Experiment, name: str, seed: int, share: Share | None) -> J
     pseudo = _pseudo(experiment, method.teacher, seed, protocol) if method.teacher else None
     where = f"methods.{name}"
     students = [
-        TrainStage(config, protocol, pseudo, before=_before(method, config, where))
+        TrainStage(config, protocol, pseudo, before=_before(experiment, method, config, where))
         for config in configs
     ]
     losses = configs[0].losses
@@ -128,7 +128,7 @@ def _pseudo(
 ) -> PseudoStage:
     design, config = experiment.teachers[name], experiment.teacher_config(name, seed)
     earlier = _pseudo(experiment, design.teacher, seed, protocol) if design.teacher else None
-    before = _before(design, config, f"teachers.{name}")
+    before = _before(experiment, design, config, f"teachers.{name}")
     teacher = TeacherStage(config, protocol, earlier, design.flip, before=before)
     tasks = tuple(task for task in config.tasks.names if task in experiment.lacking)
     if not tasks:
@@ -136,13 +136,15 @@ def _pseudo(
     return PseudoStage(teacher, tasks)
 
 
-def _before(design: NetworkDesign, config: TrainConfig, where: str) -> TrainStage | None:
+def _before(
+    experiment: Experiment, design: NetworkDesign, config: TrainConfig, where: str
+) -> TrainStage | None:
     """What a network is pretrained by."""
-    if design.pretrain is None:
+    if not design.pretrain:
         return None
-    return TrainStage(
-        design.pretrain.config(config, f"{where}.pretrain"), protocol=None, pseudo=None
-    )
+    pretraining = experiment.pretrainings[design.pretrain]
+    before = pretraining.config(config, f"pretrainings.{design.pretrain} before {where}")
+    return TrainStage(before, protocol=None, pseudo=None)
 
 
 def run(
