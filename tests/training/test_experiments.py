@@ -21,7 +21,7 @@ from mtl_training.experiments import experiment as experiments
 from mtl_training.experiments.chain import PROTOCOL
 from mtl_training.experiments.design import Pretraining
 from mtl_training.experiments.evaluation import rows_in
-from mtl_training.experiments.experiment import listing, run
+from mtl_training.experiments.experiment import archive, listing, run
 from mtl_training.experiments.results import columns
 from mtl_training.experiments.stages import RECORD, STAGES
 from mtl_training.learning.checkpoint import WEIGHTS, load_trained
@@ -361,6 +361,59 @@ def test_one_seed_is_done_and_the_table_is_of_what_is_done(tiny, data, machine, 
     assert {name.rsplit("-", 1)[0][-3:] for name in began if "student" in name} == {"-s1"}
     assert [(one["method"], one["seed"]) for one in lines(tmp_path)] == [("multi_task", 1)]
     assert "| multi_task | 1 |" in (tmp_path / "table.md").read_text(encoding="utf-8")
+
+
+# ---- what is kept of a study ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def archived(finished, tiny, tmp_path):
+    return archive(tiny, finished, tmp_path / "archive")
+
+
+def test_an_archive_says_all_of_a_study_without_its_weights_and_labels(finished, archived):
+    for name in ("results.jsonl", "table.md"):
+        assert (archived / name).read_bytes() == (finished / name).read_bytes()
+    kept = {path.name for path in archived.rglob("*") if path.is_file()}
+    assert kept == {
+        *("results.jsonl", "table.md", "figures.png"),
+        *("stage.json", "figures.json", "rows.npz", "quality.json"),
+    }
+
+
+def test_a_study_goes_on_from_its_archive(tiny, archived, data, machine, began):
+    assert not any(line.startswith("  to do") for line in listing(tiny, archived))
+    run(tiny, archived, machine)
+    assert began == []
+
+
+def test_another_seed_is_added_to_an_archive(tiny, finished, tmp_path, data, machine, began):
+    part = archive(replace(tiny, seeds=(1,)), finished, tmp_path / "part")
+    run(tiny, part, machine, only=["multi_task"], seeds=[0])
+    assert [name.split("-")[0] for name in began] == ["protocol", "student", "evaluation"]
+    assert lines(part) == [one for one in lines(finished) if one != lines(finished)[1]]
+
+
+def test_an_archive_takes_other_seeds(tiny, finished, archived, tmp_path):
+    single = replace(tiny, seeds=(1,))
+    part = archive(single, finished, tmp_path / "part")
+    assert {one["seed"] for one in lines(part)} == {1}
+    archive(tiny, finished, part)
+    assert lines(part) == lines(archived)
+
+
+def test_an_archive_of_another_outcome_is_not_overwritten(tiny, finished, archived):
+    student = next(name for name in stages(archived, "student"))
+    record = archived / "stages" / student / RECORD
+    record.write_text(record.read_text().replace('"digest": "', '"digest": "0'))
+    with pytest.raises(ConfigError, match=f"{student}: expected what .* got another outcome"):
+        archive(tiny, finished, archived)
+
+
+def test_nothing_measured_is_no_archive(tiny, tmp_path):
+    with pytest.raises(ConfigError, match="something measured to archive, got nothing"):
+        archive(tiny, tmp_path / "none", tmp_path / "archive")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("call", [run, listing])

@@ -39,6 +39,12 @@ def _experiment_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--only", nargs="*", default=[], metavar="METHOD", help="do these now")
     parser.add_argument("--seeds", nargs="*", type=int, default=[], help="do these now")
     parser.add_argument("--list", action="store_true", help="say what there is to do, and end")
+    parser.add_argument(
+        "--archive",
+        type=Path,
+        metavar="FOLDER",
+        help="copy there what is measured, without what was trained, and end",
+    )
     add_machine(parser)
 
 
@@ -47,7 +53,10 @@ def _experiment(args: Namespace) -> None:
     if args.list:
         print(*experiment.listing(config, args.out, args.only, args.seeds), sep="\n")
         return
-    out = experiment.run(config, args.out, machine_of(args), args.only, args.seeds)
+    if args.archive:
+        out = experiment.archive(config, args.out, args.archive)
+    else:
+        out = experiment.run(config, args.out, machine_of(args), args.only, args.seeds)
     print((out / "table.md").read_text(encoding="utf-8"))
 
 

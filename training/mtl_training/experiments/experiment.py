@@ -178,6 +178,35 @@ def run(
     return out
 
 
+def archive(experiment: Experiment, out: Path, folder: Path) -> Path:
+    """Copy what is measured, and of what was trained the records alone: all that tables need.
+
+    A study goes on from an archive as from its own folder. What is needed once more, such as a
+    teacher for another method, is trained once more, and then all that was built on it before.
+
+    Args:
+        experiment: Which.
+        out: Its folder.
+        folder: The archive; other seeds that it holds stay.
+
+    Returns:
+        `folder`.
+
+    Raises:
+        ConfigError: Nothing is measured yet, or the archive holds a stage of another outcome.
+    """
+    every = jobs(experiment)
+    before, after = (Workshop(stages_in(one), Machine(), _nothing) for one in (out, folder))
+    done = [job for job in every if _measured(job, before)]
+    if not done:
+        raise ConfigError(f"{out}: expected something measured to archive, got nothing")
+    for job in done:
+        for stage in job.stages.values():
+            before.copy_to(after.folder, stage, products=stage in job.goals)
+    write_report(experiment, _write_results(every, after, folder), folder)
+    return folder
+
+
 def _make_all(every: Sequence[Job], wanted: Sequence[Job], workshop: Workshop, out: Path) -> None:
     """Do the jobs' goals, and keep the results up to date."""
     goals = [(job, goal) for job in wanted for goal in job.goals]
@@ -190,10 +219,14 @@ def _make_all(every: Sequence[Job], wanted: Sequence[Job], workshop: Workshop, o
 
 def _write_results(every: Sequence[Job], workshop: Workshop, out: Path) -> list[dict[str, Any]]:
     """One line for each method and seed that is done."""
-    done = [job for job in every if all(map(workshop.done, job.goals))]
+    done = [job for job in every if _measured(job, workshop)]
     found = [_result(job, workshop) for job in done]
     write_text(out / RESULTS, "".join(json.dumps(one, allow_nan=False) + "\n" for one in found))
     return found
+
+
+def _measured(job: Job, workshop: Workshop) -> bool:
+    return all(map(workshop.done, job.goals))
 
 
 def _result(job: Job, workshop: Workshop) -> dict[str, Any]:
@@ -224,8 +257,9 @@ def listing(
     seen: set[str] = set()
     for job in jobs(experiment, only, seeds):
         yield str(job)
+        lacking = {stage.name for goal in job.goals for stage in workshop.lacking(goal)}
         for stage in job.stages.values():
-            state = "done" if workshop.done(stage) else "to do"
+            state = "to do" if stage.name in lacking else "done"
             yield f"  {state:5}  {stage.name}" + (" (as above)" if stage.name in seen else "")
             seen.add(stage.name)
 

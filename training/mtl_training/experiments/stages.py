@@ -3,7 +3,8 @@
 A stage's folder is named by what it is and by a hash of all that decides its product, including the
 stages that it builds on. So methods share what they have in common, and a method or a seed that is
 added later finds what is there. `stage.json` says what a folder's product was made from: a stage is
-run again when its product is gone, or when that of a stage that it builds on has become another.
+run again when that of a stage that it builds on has become another, or when its product is gone and
+something is still to be built on it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import json
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -103,8 +104,22 @@ class Workshop:
         return self.folder / stage.name
 
     def done(self, stage: Stage) -> bool:
-        """Whether its product is there, and made from what is there."""
-        return all(map(self.done, stage.parents)) and self._finished(stage)
+        """Whether its product is there, and made from what those it builds on have left."""
+        folder = self.at(stage)
+        return self._stands(stage) and all((folder / name).is_file() for name in stage.products)
+
+    def _stands(self, stage: Stage) -> bool:
+        """Whether it was done, and what it builds on is still what it was made from."""
+        record = self._record(stage)
+        made = bool(record.get("digest")) and record["parents"] == self._parents(stage)
+        return made and all(map(self._stands, stage.parents))
+
+    def lacking(self, stage: Stage) -> Iterator[Stage]:
+        """What is to be done for a stage, itself last, as far as can be told beforehand."""
+        if not self.done(stage):
+            for parent in stage.parents:
+                yield from self.lacking(parent)
+            yield stage
 
     def make(self, stage: Stage) -> Path:
         """Do a stage, and before it those that it builds on, as far as they are not done.
@@ -112,10 +127,12 @@ class Workshop:
         Returns:
             Its folder.
         """
+        folder = self.at(stage)
+        if self.done(stage):
+            return folder
         for parent in stage.parents:
             self.make(parent)
-        folder = self.at(stage)
-        if self._finished(stage):
+        if self.done(stage):  # since what it builds on has come out as before
             return folder
         if folder.exists() and self._record(stage).get("parents") != self._parents(stage):
             shutil.rmtree(folder)
@@ -126,10 +143,21 @@ class Workshop:
         self._write(stage, _digest(folder, stage.products))
         return folder
 
-    def _finished(self, stage: Stage) -> bool:
-        record, folder = self._record(stage), self.at(stage)
-        complete = all((folder / name).is_file() for name in stage.products)
-        return complete and bool(record.get("digest")) and record["parents"] == self._parents(stage)
+    def copy_to(self, folder: Path, stage: Stage, *, products: bool) -> None:
+        """Copy a stage's record into another folder of stages, with its products or without.
+
+        Raises:
+            ConfigError: The stage is there, with another outcome.
+        """
+        target = folder / stage.name
+        there = replace(self, folder=folder)._record(stage).get("digest")
+        if there not in (None, self._record(stage)["digest"]):
+            raise ConfigError(
+                f"{target}: expected what {self.at(stage)} holds, got another outcome"
+            )
+        for name in (RECORD, *(stage.products if products else ())):
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(self.at(stage) / name, target / name)
 
     def _record(self, stage: Stage) -> dict[str, Any]:
         path = self.at(stage) / RECORD
