@@ -3,8 +3,12 @@
 import numpy as np
 import pytest
 
+from mtl_core.card import InputSpec
+from mtl_training.data.augment import Augmentation
+from mtl_training.data.loader import Views
 from mtl_training.data.rooms import FRAMES_PER_ROOM, FixedRooms, HeldOutRooms, Rooms
 from mtl_training.errors import DatasetError
+from mtl_training.tasks.registry import TaskConfig, build_tasks
 
 
 def test_rooms_give_exact_truth_of_three_tasks():
@@ -35,6 +39,33 @@ def test_rooms_change_with_the_epoch_and_fixed_rooms_do_not():
     assert (first.image != second.image).any()
     for epoch in (0, 1):
         np.testing.assert_array_equal(fixed.sample(1, epoch).image, first.image)
+
+
+def test_fixed_rooms_are_rendered_once_as_far_as_memory_is_set_aside(monkeypatch):
+    fixed = FixedRooms(2, 48, 64, 50.0, seed=0)
+    first = fixed.sample(0)
+    size = first.image.nbytes + sum(labels.nbytes for labels in first.truth.values())
+    monkeypatch.setattr("mtl_training.data.rooms._MOST_KEPT", size)
+    second = fixed.sample(1)
+    assert fixed.sample(0, epoch=1) is first
+    assert fixed.sample(1, epoch=1) is not second
+    with pytest.raises(ValueError, match="read-only"):
+        first.truth["depth"][0, 0] = 0.0
+
+
+def test_training_sees_fixed_rooms_as_they_are_in_every_epoch():
+    fixed = FixedRooms(2, 64, 96, 77.8, seed=0)
+    learned = TaskConfig(("segmentation", "depth", "normals"), "nyu13", 77.8, 0.3, 12.0)
+    tasks = {task.name: task for task in build_tasks(learned)}
+    spec = InputSpec(64, 96, (0.5, 0.5, 0.5), (0.2, 0.2, 0.2))
+    augment = Augmentation(tasks, spec, 77.8, max_zoom=1.0, degrade=1.0)
+    views = Views([fixed], augment, seed=0)
+    for epoch in range(3):
+        views[epoch, 1]
+    again = FixedRooms(2, 64, 96, 77.8, seed=0).sample(1)
+    np.testing.assert_array_equal(fixed.sample(1).image, again.image)
+    for name, labels in again.truth.items():
+        np.testing.assert_array_equal(fixed.sample(1).truth[name], labels)
 
 
 def test_held_out_rooms_are_finite_and_as_many_as_asked_for():

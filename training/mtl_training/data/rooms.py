@@ -27,6 +27,7 @@ FRAMES_PER_ROOM = 8
 _TASKS = frozenset({"segmentation", "depth", "normals"})
 _POSES = 32
 _FOCAL_RATIOS = (0.8, 1.3)
+_MOST_KEPT = 1_000_000_000
 
 
 # Furnishing a room costs as much as six of its frames; an epoch's order visits a room at random.
@@ -80,12 +81,28 @@ class Rooms(Uniform):
 class FixedRooms(Rooms):
     """The frames of `Rooms`' first epoch in every epoch: a finite training set.
 
-    For experiments with few labels, which a set that is new in each epoch cannot have.
+    For experiments with few labels, which a set that is new in each epoch cannot have. A frame is
+    rendered once, as long as they take no more than 1 GB.
     """
 
+    def __init__(
+        self, frames: int, height: int, width: int, canonical_fx: float, seed: int
+    ) -> None:
+        """Nothing is rendered yet."""
+        super().__init__(frames, height, width, canonical_fx, seed)
+        self._kept: dict[int, Sample] = {}
+
     def sample(self, index: int, epoch: int = 0) -> Sample:
-        """See `SampleSource.sample`; the same in every epoch."""
-        return super().sample(index)
+        """See `SampleSource.sample`; the same in every epoch, not to be written to."""
+        if index in self._kept:
+            return self._kept[index]
+        sample = super().sample(index)
+        arrays = (sample.image, *sample.truth.values())
+        for array in arrays:
+            array.flags.writeable = False
+        if (len(self._kept) + 1) * sum(array.nbytes for array in arrays) <= _MOST_KEPT:
+            self._kept[index] = sample
+        return sample
 
 
 class HeldOutRooms(Uniform):
