@@ -41,7 +41,7 @@ def tiny():
         ('split = "fit"}\ntest', 'split = "fit", pseudo = "there"}\ntest', "pseudo"),
         ("flip = false", 'flip = false\npretrain = "x"', "pretrain: unknown .*x.*known: none"),
         ("[methods.multi_task]", '[pretrainings.x]\ndata = {source = "rooms", pseudo = "there"}\n'
-         "[methods.multi_task]", "pretraining: protocol and pseudo"),
+         "[methods.multi_task]", r"pretrainings\.x: protocol and pseudo"),
         ("[methods.multi_task]", '[pretrainings.x]\ndata = {source = "nyuv2", split = "fit"}\n'
          "[methods.multi_task]", r"pretrainings\.x: other data.*nyuv2"),
         ("[methods.multi_task]", '[pretrainings.x]\ndata.source = "rooms"\nlosses.psuedo = 1\n'

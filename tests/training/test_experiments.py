@@ -376,7 +376,7 @@ def test_an_archive_says_all_of_a_study_without_its_weights_and_labels(finished,
         assert (archived / name).read_bytes() == (finished / name).read_bytes()
     kept = {path.name for path in archived.rglob("*") if path.is_file()}
     assert kept == {
-        *("results.jsonl", "table.md", "figures.png"),
+        *("experiment.json", "results.jsonl", "table.md", "figures.png"),
         *("stage.json", "figures.json", "rows.npz", "quality.json"),
     }
 
@@ -387,6 +387,23 @@ def test_a_study_goes_on_from_its_archive(tiny, archived, data, machine, began):
     assert began == []
 
 
+def test_a_kill_in_a_teacher_that_is_needed_again_costs_no_student_that_is_measured(
+    spoilt, tiny, data, machine, began
+):
+    for kind in ("teacher", "pseudo", "student"):
+        for name in stages(spoilt, kind):
+            for path in (spoilt / "stages" / name).iterdir():
+                if path.name != RECORD:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    teacher = next(name for name in lines(spoilt)[1]["stages"] if name.startswith("teacher"))
+    record = spoilt / "stages" / teacher / RECORD
+    record.write_text(json.dumps({**json.loads(record.read_text()), "digest": ""}))
+    before = lines(spoilt)
+    run(tiny, spoilt, machine)
+    assert began == [teacher]
+    assert lines(spoilt) == before
+
+
 def test_another_seed_is_added_to_an_archive(tiny, finished, tmp_path, data, machine, began):
     part = archive(replace(tiny, seeds=(1,)), finished, tmp_path / "part")
     run(tiny, part, machine, only=["multi_task"], seeds=[0])
@@ -394,19 +411,43 @@ def test_another_seed_is_added_to_an_archive(tiny, finished, tmp_path, data, mac
     assert lines(part) == [one for one in lines(finished) if one != lines(finished)[1]]
 
 
-def test_an_archive_takes_other_seeds(tiny, finished, archived, tmp_path):
-    single = replace(tiny, seeds=(1,))
-    part = archive(single, finished, tmp_path / "part")
+def test_an_archive_takes_some_seeds_and_methods_and_then_others(tiny, finished, tmp_path):
+    part, other = tmp_path / "part", tmp_path / "other"
+    archive(tiny, finished, part, seeds=[1])
     assert {one["seed"] for one in lines(part)} == {1}
-    archive(tiny, finished, part)
-    assert lines(part) == lines(archived)
+    archive(tiny, finished, other, only=["multi_task"], seeds=[0])
+    assert [(one["method"], one["seed"]) for one in lines(other)] == [("multi_task", 0)]
+    archive(tiny, other, part)
+    assert lines(part) == [one for one in lines(finished) if one != lines(finished)[1]]
+
+
+def test_an_archive_loses_no_results_that_the_study_no_longer_names(tiny, archived, tmp_path):
+    fewer = with_methods(tiny, multi_task={})
+    less = archive(fewer, archived, tmp_path / "less")
+    before = lines(archived)
+    with pytest.raises(ConfigError, match="holds teacher_student, seed 0, which is not of this"):
+        archive(fewer, less, archived)
+    assert lines(archived) == before
+
+
+def test_an_archive_is_not_the_study_itself(tiny, archived):
+    with pytest.raises(ConfigError, match="another folder than the study's own"):
+        archive(tiny, archived, archived)
+
+
+def test_what_a_kill_left_of_a_stage_in_an_archive_is_replaced(tiny, finished, archived):
+    before = lines(archived)
+    record = archived / "stages" / stages(archived, "student")[0] / RECORD
+    record.write_text(json.dumps({**json.loads(record.read_text()), "digest": ""}))
+    archive(tiny, finished, archived)
+    assert lines(archived) == before
 
 
 def test_an_archive_of_another_outcome_is_not_overwritten(tiny, finished, archived):
     student = next(name for name in stages(archived, "student"))
     record = archived / "stages" / student / RECORD
     record.write_text(record.read_text().replace('"digest": "', '"digest": "0'))
-    with pytest.raises(ConfigError, match=f"{student}: expected what .* got another outcome"):
+    with pytest.raises(ConfigError, match=f"expected the outcome of {student} .* got another"):
         archive(tiny, finished, archived)
 
 

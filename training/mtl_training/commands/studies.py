@@ -36,10 +36,11 @@ def _experiment_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, required=True, help="folder; what is done there is kept"
     )
-    parser.add_argument("--only", nargs="*", default=[], metavar="METHOD", help="do these now")
-    parser.add_argument("--seeds", nargs="*", type=int, default=[], help="do these now")
-    parser.add_argument("--list", action="store_true", help="say what there is to do, and end")
-    parser.add_argument(
+    parser.add_argument("--only", nargs="*", default=[], metavar="METHOD", help="these now")
+    parser.add_argument("--seeds", nargs="*", type=int, default=[], help="these now")
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--list", action="store_true", help="say what there is to do, and end")
+    instead.add_argument(
         "--archive",
         type=Path,
         metavar="FOLDER",
@@ -54,7 +55,7 @@ def _experiment(args: Namespace) -> None:
         print(*experiment.listing(config, args.out, args.only, args.seeds), sep="\n")
         return
     if args.archive:
-        out = experiment.archive(config, args.out, args.archive)
+        out = experiment.archive(config, args.out, args.archive, args.only, args.seeds)
     else:
         out = experiment.run(config, args.out, machine_of(args), args.only, args.seeds)
     print((out / "table.md").read_text(encoding="utf-8"))

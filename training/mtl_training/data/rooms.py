@@ -31,7 +31,7 @@ _MOST_KEPT = 1_000_000_000
 
 
 # Furnishing a room costs as much as six of its frames; an epoch's order visits a room at random.
-# All rooms of 600 frames are kept, 23 MB each.
+# All rooms of 600 frames are kept, 23 MB each, in each process that renders.
 @lru_cache(maxsize=80)
 def _room(seed: int) -> Room:
     return Room.generate(seed)

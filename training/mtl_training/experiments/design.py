@@ -115,10 +115,6 @@ class Pretraining(Changes):
     data: DataConfig = field(kw_only=True)
     seed: int = 0
 
-    def __post_init__(self) -> None:
-        """Refuse what the stages decide."""
-        check_plain("pretraining", self.data)
-
     def config(self, after: TrainConfig, where: str) -> TrainConfig:
         """How it is trained.
 
@@ -268,10 +264,7 @@ class Experiment(Settings):
         check_known("teacher", used - {""}, self.teachers)
         for name in self.teachers:
             self._check_rounds(name)
-        designs: tuple[NetworkDesign, ...] = (*self.teachers.values(), *self.methods.values())
-        check_known("pretrain", {d.pretrain for d in designs} - {""}, self.pretrainings)
-        for name, pretraining in self.pretrainings.items():
-            self._check_pretraining(name, pretraining)
+        self._check_pretrainings()
         if idle := [n for n, m in self.methods.items() if m.teacher and not m.protocol]:
             raise ConfigError(f"methods.{idle[0]}: protocol = false leaves a teacher no work")
         kind = self.data.protocol.kind if self.data.protocol else "none"
@@ -280,13 +273,19 @@ class Experiment(Settings):
         if self.sweep:
             check_known("sweep", {self.sweep.task}, dict.fromkeys(self.tasks.names))
 
-    def _check_pretraining(self, name: str, pretraining: Pretraining) -> None:
-        """Refuse one that sees labels which the protocol hides, or what is measured on."""
-        if pretraining.data.source in {self.data.train.source, self.data.test.source}:
-            raise ConfigError(
-                f"pretrainings.{name}: other data than the study's expected, got "
-                f"{pretraining.data.source}, of which it would see all labels"
-            )
+    def _check_pretrainings(self) -> None:
+        """Refuse ones that see labels which the protocol hides, or what is measured on."""
+        designs: tuple[NetworkDesign, ...] = (*self.teachers.values(), *self.methods.values())
+        check_known("pretrain", {one.pretrain for one in designs} - {""}, self.pretrainings)
+        own = {self.data.train.source, self.data.test.source}
+        for name, pretraining in self.pretrainings.items():
+            where, data = f"pretrainings.{name}", pretraining.data
+            check_plain(where, data)
+            if data.source in own:
+                raise ConfigError(
+                    f"{where}: other data than the study's expected, got {data.source}, of which "
+                    "it would see all labels"
+                )
 
     def _check_rounds(self, name: str) -> None:
         """Refuse a teacher that would be taught, in the end, by itself."""

@@ -69,8 +69,12 @@ class Job:
 
     def __str__(self) -> str:
         """In words."""
-        share = "" if self.fraction is None else f" at {self.fraction:g}"
-        return f"{self.method}{share}, seed {self.seed}"
+        return _name(self.method, self.fraction, self.seed)
+
+
+def _name(method: str, fraction: float | None, seed: int) -> str:
+    share = "" if fraction is None else f" at {fraction:g}"
+    return f"{method}{share}, seed {seed}"
 
 
 def jobs(experiment: Experiment, only: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[Job]:
@@ -178,33 +182,68 @@ def run(
     return out
 
 
-def archive(experiment: Experiment, out: Path, folder: Path) -> Path:
+def archive(
+    experiment: Experiment,
+    out: Path,
+    folder: Path,
+    only: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+) -> Path:
     """Copy what is measured, and of what was trained the records alone: all that tables need.
 
     A study goes on from an archive as from its own folder. What is needed once more, such as a
-    teacher for another method, is trained once more, and then all that was built on it before.
+    teacher for another method, is trained once more; where it comes out otherwise, so is all that
+    was built on it.
 
     Args:
         experiment: Which.
         out: Its folder.
-        folder: The archive; other seeds that it holds stay.
+        folder: The archive. What it holds already stays.
+        only: Names of methods; none = all.
+        seeds: Some of its seeds; none = all.
 
     Returns:
         `folder`.
 
     Raises:
-        ConfigError: Nothing is measured yet, or the archive holds a stage of another outcome.
+        ConfigError: Nothing of that is measured, or the archive holds results with which it cannot
+            stand in one table.
     """
     every = jobs(experiment)
-    before, after = (Workshop(stages_in(one), Machine(), _nothing) for one in (out, folder))
-    done = [job for job in every if _measured(job, before)]
+    ours, kept = (Workshop(stages_in(one), Machine(), _nothing) for one in (out, folder))
+    done = [job for job in jobs(experiment, only, seeds) if _measured(job, ours)]
     if not done:
         raise ConfigError(f"{out}: expected something measured to archive, got nothing")
+    _check_archive(every, done, folder, kept, ours)
     for job in done:
         for stage in job.stages.values():
-            before.copy_to(after.folder, stage, products=stage in job.goals)
-    write_report(experiment, _write_results(every, after, folder), folder)
+            kept.copied(ours, stage, products=stage in job.goals)
+    write_json(folder / "experiment.json", config_fields(experiment))
+    write_report(experiment, _write_results(every, kept, folder), folder)
     return folder
+
+
+def _check_archive(
+    every: Sequence[Job], done: Sequence[Job], folder: Path, kept: Workshop, ours: Workshop
+) -> None:
+    """Refuse to overwrite results, and to leave some out of the table that were in it."""
+    if kept.folder == ours.folder:
+        raise ConfigError(f"{folder}: an archive is another folder than the study's own")
+    stages = {name: stage for job in done for name, stage in job.stages.items()}
+    if other := [name for name, stage in stages.items() if kept.differs(ours, stage)]:
+        raise ConfigError(
+            f"{folder}: expected the outcome of {other[0]} that is to be archived, got another; "
+            "another folder can take it"
+        )
+    path = folder / RESULTS
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    told = [_name(one["method"], one["fraction"], one["seed"]) for one in map(json.loads, lines)]
+    measured = {str(job) for job in every if job in done or _measured(job, kept)}
+    if lost := [name for name in told if name not in measured]:
+        raise ConfigError(
+            f"{folder}: holds {lost[0]}, which is not of this study as it is configured now; "
+            "another folder can take it"
+        )
 
 
 def _make_all(every: Sequence[Job], wanted: Sequence[Job], workshop: Workshop, out: Path) -> None:
@@ -254,10 +293,11 @@ def listing(
         ConfigError: See `jobs`.
     """
     workshop = Workshop(stages_in(out), Machine(), _nothing)
-    seen: set[str] = set()
-    for job in jobs(experiment, only, seeds):
+    chosen, seen = jobs(experiment, only, seeds), set[str]()
+    goals = [goal for job in chosen for goal in job.goals]
+    lacking = {stage.name for goal in goals for stage in workshop.lacking(goal)}
+    for job in chosen:
         yield str(job)
-        lacking = {stage.name for goal in job.goals for stage in workshop.lacking(goal)}
         for stage in job.stages.values():
             state = "to do" if stage.name in lacking else "done"
             yield f"  {state:5}  {stage.name}" + (" (as above)" if stage.name in seen else "")

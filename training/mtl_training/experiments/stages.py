@@ -14,7 +14,7 @@ import json
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,7 +23,7 @@ from rich.console import Console
 
 from mtl_training.data.files import read_json
 from mtl_training.errors import ConfigError
-from mtl_training.files import write_json
+from mtl_training.files import atomic, write_json
 from mtl_training.learning.machine import Machine
 from mtl_training.provenance import commit
 
@@ -130,10 +130,12 @@ class Workshop:
         folder = self.at(stage)
         if self.done(stage):
             return folder
-        for parent in stage.parents:
-            self.make(parent)
-        if self.done(stage):  # since what it builds on has come out as before
-            return folder
+        # What is done again mostly comes out as before: then this stands, and needs nothing else.
+        for prepare in (self._settle, self.make):
+            for parent in stage.parents:
+                prepare(parent)
+            if self.done(stage):
+                return folder
         if folder.exists() and self._record(stage).get("parents") != self._parents(stage):
             shutil.rmtree(folder)
         there = (folder / RECORD).exists()
@@ -143,21 +145,23 @@ class Workshop:
         self._write(stage, _digest(folder, stage.products))
         return folder
 
-    def copy_to(self, folder: Path, stage: Stage, *, products: bool) -> None:
-        """Copy a stage's record into another folder of stages, with its products or without.
+    def _settle(self, stage: Stage) -> None:
+        """Do again what no longer stands, without products that nothing needs."""
+        for parent in stage.parents:
+            self._settle(parent)
+        if not self._stands(stage):
+            self.make(stage)
 
-        Raises:
-            ConfigError: The stage is there, with another outcome.
-        """
-        target = folder / stage.name
-        there = replace(self, folder=folder)._record(stage).get("digest")
-        if there not in (None, self._record(stage)["digest"]):
-            raise ConfigError(
-                f"{target}: expected what {self.at(stage)} holds, got another outcome"
-            )
-        for name in (RECORD, *(stage.products if products else ())):
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(self.at(stage) / name, target / name)
+    def copied(self, other: Workshop, stage: Stage, *, products: bool) -> None:
+        """Copy another workshop's record of a stage, after its products or without them."""
+        for name in (*(stage.products if products else ()), RECORD):
+            with atomic(self.at(stage) / name) as part:
+                shutil.copyfile(other.at(stage) / name, part)
+
+    def differs(self, other: Workshop, stage: Stage) -> bool:
+        """Whether a stage has come out here, and otherwise than in another workshop."""
+        outcome = self._record(stage).get("digest")
+        return bool(outcome) and outcome != other._record(stage).get("digest")
 
     def _record(self, stage: Stage) -> dict[str, Any]:
         path = self.at(stage) / RECORD

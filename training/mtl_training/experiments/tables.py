@@ -34,7 +34,8 @@ def write_report(experiment: Experiment, results: Sequence[Result], out: Path) -
         point: Results(experiment, [r for r in results if r["fraction"] == point], out)
         for point in points
     }
-    write_text(out / "table.md", "\n".join(_page(experiment, parts)) + "\n")
+    seeds = sorted({result["seed"] for result in results})
+    write_text(out / "table.md", "\n".join(_page(experiment, parts, seeds)) + "\n")
     last = parts[points[-1]]
     if last.methods:
         _plot_bars(last, out / "figures.png")
@@ -42,12 +43,13 @@ def write_report(experiment: Experiment, results: Sequence[Result], out: Path) -
         _plot_curves(experiment, parts, out / "curves.png")
 
 
-def _page(experiment: Experiment, parts: Mapping[float | None, Results]) -> Iterator[str]:
-    seeds = ", ".join(map(str, experiment.seeds))
-    data = experiment.data
+def _page(
+    experiment: Experiment, parts: Mapping[float | None, Results], seeds: Sequence[int]
+) -> Iterator[str]:
+    data, done = experiment.data, ", ".join(map(str, seeds)) or "none yet"
     yield from (f"# {experiment.name}", "")
     yield (
-        f"Trained on {_source(data.train)}, measured on {_source(data.test)}, seeds {seeds}, "
+        f"Trained on {_source(data.train)}, measured on {_source(data.test)}, seeds {done}, "
         "the last step's averaged weights. A reconstruction of the method, see docs; not the "
         "source's own experiment."
     )
