@@ -444,7 +444,7 @@ def test_what_a_kill_left_of_a_stage_in_an_archive_is_replaced(tiny, finished, a
 
 
 def test_an_archive_of_another_outcome_is_not_overwritten(tiny, finished, archived):
-    student = next(name for name in stages(archived, "student"))
+    student = stages(archived, "student")[0]
     record = archived / "stages" / student / RECORD
     record.write_text(record.read_text().replace('"digest": "', '"digest": "0'))
     with pytest.raises(ConfigError, match=f"expected the outcome of {student} .* got another"):

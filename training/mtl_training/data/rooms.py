@@ -28,6 +28,7 @@ _TASKS = frozenset({"segmentation", "depth", "normals"})
 _POSES = 32
 _FOCAL_RATIOS = (0.8, 1.3)
 _MOST_KEPT = 1_000_000_000
+"""Bytes of rendered frames that a fixed set keeps."""
 
 
 # Furnishing a room costs as much as six of its frames; an epoch's order visits a room at random.

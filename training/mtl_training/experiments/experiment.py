@@ -217,7 +217,7 @@ def archive(
     _check_archive(every, done, folder, kept, ours)
     for job in done:
         for stage in job.stages.values():
-            kept.copied(ours, stage, products=stage in job.goals)
+            kept.copy_from(ours, stage, products=stage in job.goals)
     write_json(folder / "experiment.json", config_fields(experiment))
     write_report(experiment, _write_results(every, kept, folder), folder)
     return folder

@@ -152,7 +152,7 @@ class Workshop:
         if not self._stands(stage):
             self.make(stage)
 
-    def copied(self, other: Workshop, stage: Stage, *, products: bool) -> None:
+    def copy_from(self, other: Workshop, stage: Stage, *, products: bool) -> None:
         """Copy another workshop's record of a stage, after its products or without them."""
         for name in (*(stage.products if products else ()), RECORD):
             with atomic(self.at(stage) / name) as part:
